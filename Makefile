@@ -1,0 +1,68 @@
+# `make demo` runs the main job, `make test` runs all the tests; each sets up what it needs.
+# Needs Python 3.11 or newer and make, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DOJO := .venv-agentdojo
+PIP := -m pip --disable-pip-version-check --quiet
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("guardrail needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (about a minute) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements.lock
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## the virtual environment, from requirements.lock
+
+demo: $(READY) ## three agents, guarded: allowed, denied, approved, halted, crashed; leaves guardrail-demo/
+	@$(BIN)/guardrail demo $(ARGS)
+
+test: $(READY) ## all the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(READY) ## the long campaigns of the same tests (500 kills, hours of racing)
+	@GUARDRAIL_SOAK=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
+
+lint: $(READY) ## format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(READY) ## mypy strict and pyright strict
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+format: $(READY) ## let ruff rewrite what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## the ratios of docs/benchmarks.md, paired with their raw baselines
+	@$(BIN)/python bench $(ARGS)
+
+$(DOJO)/.ready: examples/requirements-agentdojo.lock pyproject.toml
+	@echo "Setting up $(DOJO) …"
+	@test -x $(DOJO)/bin/python || $(PYTHON) -m venv $(DOJO)
+	@$(DOJO)/bin/python $(PIP) install --require-hashes -r examples/requirements-agentdojo.lock
+	@$(DOJO)/bin/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+agentdojo: $(DOJO)/.ready ## AgentDojo through the real adapter; ARGS="--every 10" for a sample
+	@$(DOJO)/bin/python examples/agentdojo $(ARGS)
+
+lock: $(READY) ## resolve the lock files anew (needs uv)
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --extra langgraph --group dev pyproject.toml -o requirements.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
+
+clean: ## everything that can be made again
+	rm -rf $(VENV) $(DOJO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help setup demo test soak lint types format bench agentdojo lock clean

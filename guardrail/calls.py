@@ -1,0 +1,195 @@
+"""The call: one attempt by one agent to use one tool.
+
+A `Call` never changes. Its arguments are held as canonical bytes, so whoever reads them gets a copy
+of his own (`Call.arguments`), and what was judged is what is executed, whatever anybody does to the
+dictionary that the call came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from guardrail.canonical import canonical, digest, thaw
+from guardrail.errors import InvalidArguments, InvalidTool
+
+Effect = Literal["read", "write", "irreversible"]
+"""What a tool does to the world; undeclared counts as `irreversible`."""
+
+ArgumentKind = Literal["path", "url"]
+"""What an argument means; the extractor of that kind turns it into facts. More kinds come as files in `facts/`."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # MCP specification 2026-07-28, tool names
+
+
+def _attributes() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who the agents act for. Host code says so, never a model."""
+
+    id: str = "anonymous"
+    attributes: Mapping[str, Any] = field(default_factory=_attributes)
+
+    @cached_property
+    def json(self) -> bytes:
+        """Canonical bytes, as they stand in a policy input."""
+        return canonical({"id": self.id, "attributes": dict(self.attributes)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """Who acts, and through whom: `chain` runs from the outermost agent to this one, itself included."""
+
+    id: str
+    chain: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=_attributes)
+
+    def __post_init__(self) -> None:
+        if not self.chain:
+            object.__setattr__(self, "chain", (self.id,))
+        if self.chain[-1] != self.id:
+            raise InvalidTool(f"the chain {self.chain} does not end in the acting agent {self.id!r}")
+
+    @cached_property
+    def json(self) -> bytes:
+        """Canonical bytes, as they stand in a policy input."""
+        return canonical({"id": self.id, "chain": list(self.chain), "attributes": dict(self.attributes)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A tool as it is defined, not as it behaves: approvals and records bind to `digest`.
+
+    Attributes:
+        name: ASCII letters, digits, `_`, `-` and `.`, at most 128 (the MCP rule): no homoglyphs.
+        server: who offers it; `local` for a function of this process. Name and server together are the key.
+        description: what the model is told.
+        schema: JSON Schema of the arguments.
+        effect: what it does to the world.
+        kinds: argument name → what it means, for the fact extractors.
+        retries: a framework may run it again after it raised.
+        idempotent: the tool takes the call's key as its own idempotency key, so `unknown` may be run again.
+        deadline: seconds after which a running call counts as `unknown`; None = no limit.
+    """
+
+    name: str
+    server: str = "local"
+    description: str = ""
+    schema: Mapping[str, Any] = field(default_factory=_attributes)
+    effect: Effect = "irreversible"
+    kinds: Mapping[str, ArgumentKind] = field(default_factory=dict[str, ArgumentKind])
+    retries: bool = False
+    idempotent: bool = False
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        for word, text in (("name", self.name), ("server", self.server)):
+            if not _NAME.fullmatch(text):
+                raise InvalidTool(
+                    f"the tool {word} {text!r} is not made of ASCII letters, digits, '_', '-' and '.' (1 to 128)",
+                    fix="rename it: look-alike letters in tool names are refused",
+                )
+
+    @property
+    def title(self) -> str:
+        """`server/name`: how configuration, history and listings call it."""
+        return f"{self.server}/{self.name}"
+
+    @cached_property
+    def definition(self) -> bytes:
+        """Canonical bytes of all that was promised about the tool."""
+        return canonical(
+            {
+                "server": self.server,
+                "name": self.name,
+                "description": self.description,
+                "schema": dict(self.schema),
+                "effect": self.effect,
+                "kinds": dict(self.kinds),
+                "retries": self.retries,
+                "idempotent": self.idempotent,
+                "deadline": self.deadline,
+            }
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the definition."""
+        return digest(self.definition)
+
+    @cached_property
+    def json(self) -> bytes:
+        """Canonical bytes, as they stand in a policy input."""
+        return canonical(
+            {"server": self.server, "name": self.name, "digest": self.digest, "effect": self.effect}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One attempt by one agent to use one tool.
+
+    Attributes:
+        run: the run it belongs to; budgets, labels and history are the run's.
+        id: the framework's id of this call (the model's tool-call id).
+        scope: where in the run it stands (a graph's checkpoint namespace), so that equal ids do not meet.
+        principal: who the agents act for.
+        agent: who acts, with the delegation chain.
+        tool: what is used.
+        body: the validated arguments, defaults filled in, as canonical bytes of one JSON object.
+    """
+
+    run: str
+    id: str
+    tool: Tool
+    agent: Agent
+    body: bytes
+    scope: str = ""
+    principal: Principal = field(default_factory=Principal)
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], **fields: Any) -> Call:
+        """Make a call from plain arguments.
+
+        Raises:
+            InvalidArguments: they have no canonical JSON form.
+        """
+        return cls(body=canonical(dict(arguments)), **fields)
+
+    def __post_init__(self) -> None:
+        if not self.body.startswith(b"{"):
+            raise InvalidArguments("the arguments of a call are one JSON object")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """A fresh copy of the arguments."""
+        value: dict[str, Any] = thaw(self.body)
+        return value
+
+    @cached_property
+    def digest(self) -> str:
+        """What approvals bind to: agent, chain, tool definition and arguments."""
+        return digest(self.agent.json, self.tool.digest.encode(), self.body)
+
+    @cached_property
+    def key(self) -> str:
+        """What makes the call once: run, scope, call id and digest."""
+        return digest(self.run.encode(), self.scope.encode(), self.id.encode(), self.digest.encode())
+
+    @property
+    def reference(self) -> str:
+        """A short name for people: the first part of the key."""
+        return f"call_{self.key[:16]}"
+
+    def edited(self, arguments: Mapping[str, Any]) -> Call:
+        """Another call, with other arguments, to go down the whole line anew."""
+        return Call(
+            run=self.run, id=self.id, scope=self.scope, principal=self.principal, agent=self.agent,
+            tool=self.tool, body=canonical(dict(arguments)),
+        )

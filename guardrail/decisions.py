@@ -1,0 +1,180 @@
+"""The decision: what a policy says of a call, and the only form in which it can say it.
+
+Effects are ordered `deny` > `ask` > `allow`; the strictest wins. Whatever is not a well-formed
+answer (undefined, wrong type, unknown field, unknown obligation, error, time-out, panic) is a deny
+whose reason carries a `code` of its own, so that a broken policy never reads like a lenient one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+Verdict = Literal["allow", "ask", "deny"]
+"""What is to happen with a call."""
+
+ReasonCode = Literal[
+    "rule",  # a rule of the owner said so
+    "boundary",  # outside what was declared for the agent
+    "facts.opaque",  # an argument could not be understood
+    "arguments.invalid",  # the arguments do not validate or have no JSON form
+    "tool.unknown",  # no such tool, or one that may not be guarded
+    "policy.silent",  # nobody gave a reason
+    "policy.undefined",  # the entry point has no value
+    "policy.malformed",  # the answer is not of the contract
+    "policy.error",  # the engine raised
+    "policy.timeout",  # the answer came too late
+    "policy.panic",  # the engine broke
+    "obligation.failed",  # what was to be done to the call cannot be done
+    "halted",  # a halt switch is on
+    "budget",  # a budget is used up
+    "approval.rejected",  # a person said no
+    "approval.expired",  # nobody answered in time
+    "approval.cancelled",  # whoever waited went away
+    "guard.error",  # guardrail itself failed; fail closed
+    "ledger",  # the record could not be written
+]
+"""Why, in a closed set that programs can branch on."""
+
+_STRICTNESS: Final[Mapping[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why: the rule, a message for people, and what the agent may do instead."""
+
+    rule: str
+    message: str
+    fix: str | None = None
+    code: ReasonCode = "rule"
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in records."""
+        return {"rule": self.rule, "message": self.message, "fix": self.fix, "code": self.code}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One requirement that people have to meet before the call may run.
+
+    Attributes:
+        approvers: who may vote (ids of people); empty = any person who is not barred.
+        quorum: how many distinct people have to say yes.
+        expires_in: seconds until silence is a refusal.
+    """
+
+    rule: str
+    message: str
+    fix: str | None = None
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    expires_in: float = 900.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in records and approval rows."""
+        return {
+            "rule": self.rule, "message": self.message, "fix": self.fix,
+            "approvers": list(self.approvers), "quorum": self.quorum, "expires_in": self.expires_in,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obligation:
+    """What has to be done to a call before it may run.
+
+    `redact`: value is a list of JSON pointers into the arguments whose values become "[redacted]".
+    `replace`: value maps JSON pointers into the arguments to new values.
+    `deadline`: value is seconds.
+    """
+
+    name: Literal["redact", "replace", "deadline"]
+    value: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in records."""
+        return {"name": self.name, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to happen with one call, and why.
+
+    Attributes:
+        effect: what is to happen.
+        reasons: why; never empty.
+        asks: the requirements, where the effect is `ask`; all are to be met.
+        obligations: what has to be done to the call first.
+        mask: JSON pointers into the arguments that nothing may show.
+        observed: reasons of rules that are in observe mode: recorded, not enforced.
+        revision: digest of the policy that decided.
+    """
+
+    effect: Verdict
+    reasons: tuple[Reason, ...]
+    asks: tuple[Ask, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    mask: tuple[str, ...] = ()
+    observed: tuple[Reason, ...] = ()
+    revision: str = ""
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that spoke, in order, each once."""
+        return tuple(dict.fromkeys(reason.rule for reason in self.reasons))
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in records."""
+        return {
+            "effect": self.effect,
+            "reasons": [reason.as_json() for reason in self.reasons],
+            "asks": [ask.as_json() for ask in self.asks],
+            "obligations": [item.as_json() for item in self.obligations],
+            "mask": list(self.mask),
+            "observed": [reason.as_json() for reason in self.observed],
+            "revision": self.revision,
+        }
+
+
+def refuse(code: ReasonCode, message: str, *, rule: str = "", fix: str | None = None, revision: str = "") -> Decision:
+    """A deny with one reason."""
+    reason = Reason(rule=rule or f"guardrail.{code}", message=message, fix=fix, code=code)
+    return Decision(effect="deny", reasons=(reason,), revision=revision)
+
+
+def strictest(decisions: Iterable[Decision], *, revision: str) -> Decision:
+    """Combine what several policies said: the strictest effect, with every reason for that effect.
+
+    All asks and obligations are kept. Nobody at all is a deny.
+    """
+    said = tuple(decisions)
+    if not said:
+        return refuse("policy.silent", "no policy gave an answer", revision=revision)
+    effect = max((decision.effect for decision in said), key=_STRICTNESS.__getitem__)
+    return Decision(
+        effect=effect,
+        reasons=tuple(reason for decision in said if decision.effect == effect for reason in decision.reasons),
+        asks=tuple(ask for decision in said for ask in decision.asks) if effect == "ask" else (),
+        obligations=tuple(item for decision in said for item in decision.obligations) if effect != "deny" else (),
+        mask=tuple(dict.fromkeys(pointer for decision in said for pointer in decision.mask)),
+        observed=tuple(reason for decision in said for reason in decision.observed),
+        revision=revision,
+    )
+
+
+def attended(decision: Decision, opaque: tuple[str, ...]) -> Decision:
+    """Never allow unattended what could not be understood: an allow becomes an ask.
+
+    Args:
+        decision: what the policies said.
+        opaque: what the extractors could not understand, in words.
+    """
+    if decision.effect != "allow" or not opaque:
+        return decision
+    ask = Ask(
+        rule="guardrail.facts.opaque",
+        message="an argument could not be fully understood: " + "; ".join(opaque),
+        fix="use a plain value",
+    )
+    reason = Reason(rule=ask.rule, message=ask.message, fix=ask.fix, code="facts.opaque")
+    return replace(decision, effect="ask", reasons=(reason,), asks=(ask,))

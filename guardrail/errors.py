@@ -1,0 +1,120 @@
+"""Everything guardrail raises on purpose, as one tree.
+
+    GuardrailError
+    ├── ConfigError                 guardrail.toml or an argument of Guardrail(...) is wrong
+    ├── PolicyError                 a policy bundle cannot be used
+    │   └── PreflightError          it uses what cannot be decided safely; one finding a line
+    ├── CallError                   the call cannot be stated as a call
+    │   ├── InvalidArguments        the arguments do not validate, or have no JSON form
+    │   └── InvalidTool             the tool cannot be guarded as it stands
+    ├── Denied                      the guard refused; nothing was executed
+    │   ├── Rejected                a person said no, or nobody answered in time
+    │   └── Waiting                 a person has not answered yet
+    ├── UnknownOutcome              the call was started; whether it ran to its end is not known
+    ├── ResultNotKept               the call ran before; its result could not be stored
+    └── LedgerError                 the ledger cannot do what was asked
+        ├── LedgerUnavailable       the database is lost, locked, full or too old
+        ├── Conflict                the row is not in the state that the change asks for
+        └── VerificationFailed      the records are not what was written
+
+Each carries `fix`: the next thing a person can do about it. What third parties raise is translated
+where it enters (`rego.py`, `ledger/`, `config.py`) and chained with `from`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from guardrail.outcomes import Outcome
+
+
+class GuardrailError(Exception):
+    """The root: `except GuardrailError` catches everything that guardrail raises on purpose."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  To do: {self.fix}" if self.fix else self.message
+
+
+class ConfigError(GuardrailError):
+    """The configuration is wrong: names the file, the key and what was expected."""
+
+
+class PolicyError(GuardrailError):
+    """A policy bundle cannot be used; the last good one, if any, stays active."""
+
+
+class PreflightError(PolicyError):
+    """The bundle uses something that cannot be decided safely.
+
+    Attributes:
+        findings: one line a finding, each beginning with `file:line`.
+    """
+
+    def __init__(self, findings: tuple[str, ...], *, fix: str = "") -> None:
+        super().__init__("the policy bundle was refused:\n  " + "\n  ".join(findings), fix=fix)
+        self.findings = findings
+
+
+class CallError(GuardrailError):
+    """What was asked cannot be stated as a call."""
+
+
+class InvalidArguments(CallError):
+    """The arguments do not validate, or have no JSON form that means the same again."""
+
+
+class InvalidTool(CallError):
+    """The tool cannot be guarded as it stands (no schema, a name outside the rule, …)."""
+
+
+class _Answered(GuardrailError):
+    """An outcome other than a value, raised to a caller who expects a value."""
+
+    def __init__(self, message: str, *, outcome: Outcome, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        return self.message  # already says what the caller may do
+
+
+class Denied(_Answered):
+    """The guard refused the call: nothing was executed. The message is what a model reads."""
+
+
+class Rejected(Denied):
+    """A person refused the call, or nobody answered before it expired: nothing was executed."""
+
+
+class Waiting(Denied):
+    """The call waits for a person, and this caller does not: nothing was executed yet."""
+
+
+class UnknownOutcome(_Answered):
+    """The call was started and its end was not seen: it may or may not have run."""
+
+
+class ResultNotKept(_Answered):
+    """The call ran before; its result had no storable form, and it is not run a second time."""
+
+
+class LedgerError(GuardrailError):
+    """The ledger cannot do what was asked."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database is lost, locked, full, read-only or too old: no tool runs without it."""
+
+
+class Conflict(LedgerError):
+    """The row is not in the state that the change asks for (already decided, already settled, …)."""
+
+
+class VerificationFailed(LedgerError):
+    """The stored records are not what was written; the message names the first bad one."""

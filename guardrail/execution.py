@@ -1,0 +1,117 @@
+"""The execution: the tool runs once, with a copy of exactly what was judged.
+
+Here is the only place that catches whatever a tool may raise, and turns it into an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from guardrail.calls import Call
+from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
+
+
+def _ordinary(error: BaseException) -> Status:
+    """An `Exception` is the tool's own answer; anything else cut it short, and what it did is not known."""
+    return "raised" if isinstance(error, Exception) else "unknown"
+
+
+def _unchanged(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A call together with what it takes to execute it: the part of the line that an adapter brings.
+
+    Attributes:
+        call: what is attempted.
+        invoke: runs the tool with a fresh copy of a call's arguments; returns the result, or an
+            awaitable of it for the asyncio driver.
+        validate: checks edited arguments as the first ones were checked, and returns them as JSON values.
+        codec: keeps the result for a repeat.
+        status: what an exception out of `invoke` means (a framework's control flow is no failure).
+    """
+
+    call: Call
+    invoke: Callable[[Call], Any]
+    validate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _unchanged
+    codec: Codec = field(default_factory=JsonCodec)
+    status: Callable[[BaseException], Status] = _ordinary
+
+
+Late = Callable[[Outcome], None]
+"""Told what became of a tool that went on past its deadline."""
+
+
+def execute(attempt: Attempt, call: Call, deadline: float | None, late: Late) -> Outcome:
+    """Run the tool in this thread, or, with a deadline in seconds, in a thread of its own.
+
+    A thread cannot be stopped: past the deadline the outcome is `unknown`, the tool goes on, and `late`
+    is told how it ended.
+    """
+    if deadline is None:
+        return _run(attempt, call)
+    finished = threading.Event()
+    box: list[Outcome] = []
+    overdue = threading.Lock()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        outcome = context.run(_run, attempt, call)
+        with overdue:
+            box.append(outcome)
+            in_time = not expired
+        finished.set()
+        if not in_time:
+            late(outcome)
+
+    expired: list[bool] = []
+    threading.Thread(target=work, name=f"guardrail {call.tool.name}", daemon=True).start()
+    finished.wait(deadline)
+    with overdue:
+        if box:
+            return box[0]
+        expired.append(True)
+    return _overdue(deadline)
+
+
+def _run(attempt: Attempt, call: Call) -> Outcome:
+    try:
+        return Outcome(status="returned", value=attempt.invoke(call))
+    except BaseException as error:  # noqa: BLE001  (a tool may raise anything; the outcome says what)
+        return _failed(attempt, error)
+
+
+async def execute_async(attempt: Attempt, call: Call, deadline: float | None) -> Outcome:
+    """Await the tool; past the deadline in seconds it is cancelled and the outcome is `unknown`."""
+    try:
+        async with asyncio.timeout(deadline) as limit:
+            return Outcome(status="returned", value=await _awaited(attempt, call))
+    except BaseException as error:  # noqa: BLE001  (as above)
+        return _overdue(deadline) if deadline is not None and limit.expired() else _failed(attempt, error)
+
+
+async def _awaited(attempt: Attempt, call: Call) -> Any:
+    value = attempt.invoke(call)
+    return await value if isinstance(value, Awaitable) else value
+
+
+def _failed(attempt: Attempt, error: BaseException) -> Outcome:
+    return Outcome(
+        status=attempt.status(error),
+        error=error,
+        message=f"{type(error).__name__}: {error}"[:2000],
+        value=error if attempt.status(error) == "returned" else None,
+    )
+
+
+def _overdue(deadline: float | None) -> Outcome:
+    return Outcome(
+        status="unknown", heading="UNKNOWN OUTCOME", message=f"no answer within its deadline of {deadline:g} s"
+    )

@@ -1,0 +1,109 @@
+"""The facts: what the arguments of a call mean.
+
+An extractor takes one text and answers with facts that it fully understands, or says why not; then
+the argument is `opaque`, and opaque is never allowed unattended (`decisions.attended`). Which
+extractor reads which argument is declared with the tool (`Tool.kinds`); one file a kind, all with the
+same signature (`extractor.Extractor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, cast
+
+from guardrail.calls import ArgumentKind, Call
+from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.paths import read_path
+from guardrail.facts.urls import read_url
+from guardrail.pointers import Place, of_argument, places
+
+MAX_VALUES: Final = 256
+"""How many texts of one declared argument are read; with more it is opaque as a whole."""
+
+_EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
+    "path": ("paths", read_path),
+    "url": ("urls", read_url),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the arguments mean, one list a kind; each fact names the argument it comes from."""
+
+    paths: tuple[Mapping[str, Any], ...] = ()
+    urls: tuple[Mapping[str, Any], ...] = ()
+    commands: tuple[Mapping[str, Any], ...] = ()
+    sql: tuple[Mapping[str, Any], ...] = ()
+    packages: tuple[Mapping[str, Any], ...] = ()
+    secrets: tuple[Mapping[str, Any], ...] = ()
+    opaque: tuple[Mapping[str, Any], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in a policy input."""
+        return {
+            "paths": self.paths,
+            "urls": self.urls,
+            "commands": self.commands,
+            "sql": self.sql,
+            "packages": self.packages,
+            "secrets": self.secrets,
+            "opaque": self.opaque,
+        }
+
+
+_NONE: Final = Facts()
+
+
+def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None) -> Facts:
+    """What the arguments of a call mean, as `call.tool.kinds` declares them.
+
+    Answers the same for the same call, as long as the file system does. Never raises for what is in
+    the arguments: what is not understood is in `opaque`, as `{"argument", "kind", "why"}`. An absent or
+    null argument has no facts; of a list, every item is read.
+
+    Args:
+        call: what is attempted.
+        roots: the path roots of the acting agent: name → absolute folder, links resolved.
+        folder: what relative paths are relative to for this tool; None = the working folder of this process.
+    """
+    if not call.tool.kinds:
+        return _NONE
+    given = Surroundings(roots=roots, folder=folder or Path())
+    facts: dict[str, list[Mapping[str, Any]]] = {"opaque": []}
+    arguments = call.arguments
+    for argument, kind in call.tool.kinds.items():
+        found = list(islice(_texts(arguments, argument), MAX_VALUES + 1))
+        if len(found) > MAX_VALUES:
+            found = [Place(pointer=of_argument(argument), value=None, reached=False)]
+        for place in found:
+            field, findings = _read(place, kind, given)
+            facts.setdefault(field, []).extend({"argument": place.pointer, **fact} for fact in findings.facts)
+            if findings.caution:
+                facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": findings.caution})
+    return Facts(**{field: tuple(items) for field, items in facts.items()})
+
+
+def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, Findings]:
+    """The list of facts to add to, and what to add; what is not understood is nothing and a caution."""
+    if kind not in _EXTRACTORS:
+        return "opaque", Findings(caution="nothing reads arguments of this kind")
+    field, extractor = _EXTRACTORS[kind]
+    if not (place.reached and isinstance(place.value, str)):
+        return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
+    try:
+        return field, extractor(place.value, given)
+    except NotUnderstoodError as error:
+        return field, Findings(caution=str(error))
+
+
+def _texts(arguments: Mapping[str, Any], argument: str) -> Iterator[Place]:
+    """Every place that a declared argument names, the items of a list one by one."""
+    for place in places(arguments, of_argument(argument)):
+        if place.reached and isinstance(cast("object", place.value), list):
+            for item in places(place.value, "/*"):
+                yield Place(pointer=place.pointer + item.pointer, value=item.value)
+        elif place.value is not None:
+            yield place

@@ -1,0 +1,137 @@
+"""Plain functions as tools: bound by their real signature, validated once, called with what was judged.
+
+Positional arguments, defaults and keywords all end in one JSON object, so no way of calling gets past
+a rule. What the function receives is validated again from the frozen bytes of the judged call; a
+type whose second validation gives something else is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+
+from guardrail.canonical import canonical, thaw
+from guardrail.errors import InvalidArguments, InvalidTool
+from guardrail.schemas import plain_schema, validation_message
+
+_Kind = inspect.Parameter
+
+
+class Signature:
+    """The signature of one function, as a schema and back.
+
+    Raises:
+        InvalidTool: it is a generator, or its annotations have no JSON Schema.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = getattr(function, "__name__", type(function).__name__)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidTool(
+                f"{self.name} is a generator: it acts after it has returned, where no guard stands",
+                fix="collect its results in a plain function and guard that",
+            )
+        self._signature = inspect.signature(function)
+        self._model = self._as_model(function)
+        self.description = inspect.getdoc(function) or ""
+        try:
+            self.schema = plain_schema(self._model.model_json_schema())
+        except PydanticUserError as error:
+            raise InvalidTool(f"the arguments of {self.name} have no JSON Schema: {error}") from error
+
+    def _as_model(self, function: Callable[..., Any]) -> type[BaseModel]:
+        target = function if inspect.isroutine(function) else type(function).__call__
+        try:
+            hints = get_type_hints(target, include_extras=True)
+            fields: dict[str, Any] = {
+                name: (self._annotation(parameter, hints.get(name, Any)), self._default(parameter))
+                for name, parameter in self._signature.parameters.items()
+            }
+            # Field names of a model may not begin with "_" or hide its methods: fields are numbered, aliases are real.
+            numbered: dict[str, Any] = {
+                f"a{index}": (annotation, _aliased(default, name))
+                for index, (name, (annotation, default)) in enumerate(fields.items())
+            }
+            config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, validate_default=True)
+            return create_model(self.name, __config__=config, **numbered)
+        except (PydanticSchemaGenerationError, PydanticUserError, NameError, TypeError) as error:
+            raise InvalidTool(
+                f"the arguments of {self.name} cannot be validated: {error}",
+                fix="annotate them with types that pydantic knows",
+            ) from error
+
+    @staticmethod
+    def _annotation(parameter: inspect.Parameter, hint: Any) -> Any:
+        if parameter.kind is _Kind.VAR_POSITIONAL:
+            return list[hint]
+        if parameter.kind is _Kind.VAR_KEYWORD:
+            return dict[str, hint]
+        return hint
+
+    @staticmethod
+    def _default(parameter: inspect.Parameter) -> Any:
+        if parameter.kind is _Kind.VAR_POSITIONAL:
+            return []
+        if parameter.kind is _Kind.VAR_KEYWORD:
+            return {}
+        return ... if parameter.default is _Kind.empty else parameter.default
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as one JSON object: coerced, defaults filled in.
+
+        Raises:
+            InvalidArguments: they do not fit the signature, do not validate, or have no JSON form.
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self.name}: {error}") from error
+        bound.apply_defaults()
+        return self.validate(bound.arguments)
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate arguments by name, and show that validating the result again changes nothing."""
+        plain = self._dump(self._load(dict(arguments)))
+        if canonical(self._dump(self._load(thaw(canonical(plain))))) != canonical(plain):
+            raise InvalidArguments(
+                f"{self.name}: validating the arguments twice gives something else than once",
+                fix="use types whose JSON form reads back as the same value",
+            )
+        return plain
+
+    def _load(self, arguments: dict[str, Any]) -> BaseModel:
+        try:
+            return self._model.model_validate(arguments)
+        except ValidationError as error:
+            raise InvalidArguments(validation_message(self.name, error)) from error
+
+    def _dump(self, model: BaseModel) -> dict[str, Any]:
+        try:
+            return model.model_dump(mode="json", by_alias=True, warnings="error")
+        except (ValueError, TypeError) as error:  # pydantic's serialisation error is a ValueError
+            raise InvalidArguments(f"{self.name}: an argument has no JSON form: {error}") from error
+
+    def unbind(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """From a judged call's JSON object to what the function is called with."""
+        model = self._load(arguments)
+        positional: list[Any] = []
+        named: dict[str, Any] = {}
+        for index, parameter in enumerate(self._signature.parameters.values()):
+            value = getattr(model, f"a{index}")
+            if parameter.kind is _Kind.VAR_POSITIONAL:
+                positional += value
+            elif parameter.kind is _Kind.VAR_KEYWORD:
+                named |= value
+            elif parameter.kind is _Kind.KEYWORD_ONLY:
+                named[parameter.name] = value
+            else:
+                positional.append(value)
+        return positional, named
+
+
+def _aliased(default: Any, name: str) -> Any:
+    return Field(alias=name) if default is ... else Field(default, alias=name)

@@ -1,0 +1,372 @@
+"""The guard: what a user builds once and wraps tools with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeVar
+
+import orjson
+
+from guardrail.admission import Refuse
+from guardrail.boundaries import Boundaries
+from guardrail.bundles import Bundle
+from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
+from guardrail.config import Config, ToolSettings
+from guardrail.decisions import Decision, Reason, ReasonCode, attended, refuse
+from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
+from guardrail.errors import ConfigError, LedgerError
+from guardrail.execution import Attempt
+from guardrail.facts import extract
+from guardrail.flights import Flights
+from guardrail.ledger import Ledger
+from guardrail.outcomes import Outcome, explain
+from guardrail.policy import AllOf, Policy, PolicyInput
+from guardrail.rego import RegoPolicy
+from guardrail.runs import Run, fresh_run_id, inside
+from guardrail.runtime import Decided
+from guardrail.telemetry import CallSpan
+from guardrail.wrapping import guarded
+
+Mode = Literal["enforce", "observe"]
+"""`observe` decides and records, and enforces nothing but halts."""
+
+Durability = Literal["durable", "buffered"]
+"""Whether an outcome is waited for, or rides the next commit (at most 20 ms later)."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_REMEMBERED: Final = 10_000
+"""How many runs are remembered as started; starting one twice costs a commit and changes nothing."""
+
+
+class Guardrail:
+    """Stands between agents and their tools: understands, bounds, decides, admits, executes once, records.
+
+    Args:
+        policy: who decides; several are combined, the strictest wins. Boundaries count as one.
+        ledger: where everything is written: an open ledger, or the path of its SQLite file.
+        boundaries: what each agent may do; without them nothing limits an agent but the policy.
+        tools: what the configuration says of tools, by `server/name`.
+        folder: what folders named there are relative to.
+        attributes: what policies may know of agents and principals, by their id.
+        mode: `enforce`, or `observe`.
+        outcome: `durable`, or `buffered`.
+        hide: JSON pointers into arguments that nothing may show.
+        clock: the time, for tests.
+
+    Raises:
+        ConfigError: nothing decides: neither a policy nor boundaries are given.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger | Path | str,
+        policy: Policy | Sequence[Policy] = (),
+        boundaries: Boundaries | None = None,
+        tools: Mapping[str, ToolSettings] | None = None,
+        folder: Path | None = None,
+        attributes: Mapping[str, Mapping[str, Any]] | None = None,
+        mode: Mode = "enforce",
+        outcome: Durability = "durable",
+        hide: Sequence[str] = (),
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        policies = list(policy) if isinstance(policy, Sequence) else [policy]
+        self.boundaries = boundaries
+        self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
+        self._owned: list[Ledger | RegoPolicy] = []
+        if not isinstance(ledger, Ledger):
+            ledger = Ledger.open(ledger)
+            self._owned.append(ledger)
+        self.ledger: Ledger = ledger
+        self.flights = Flights()
+        self.mode: Mode = mode
+        self.buffered = outcome == "buffered"
+        self._tools = dict(tools or {})
+        self._folders = {
+            title: (folder or Path()) / declared.folder
+            for title, declared in self._tools.items()
+            if declared.folder is not None
+        }
+        self._attributes = dict(attributes or {})
+        self._hide = tuple(hide)
+        self._clock = clock or _utc_now
+        self._kept: set[str] = set()
+        self._started: set[str] = set()
+
+    @classmethod
+    def from_config(cls, path: Path | str = "guardrail.toml") -> Self:
+        """Build the guard that a `guardrail.toml` describes.
+
+        Raises:
+            ConfigError: the file is missing or wrong; names the key and what was expected.
+            PolicyError: the policies cannot be used.
+            LedgerUnavailable: the database cannot be opened.
+        """
+        config = Config.load(path)
+        rego = (
+            RegoPolicy(
+                Bundle.from_directory(*config.policy_paths),
+                observe=config.policies.observe,
+                limit=config.policies.limit,
+            )
+            if config.policy_paths
+            else None
+        )
+        ledger = config.open_ledger()
+        named = {**config.agents, **config.principals}
+        guard = cls(
+            policy=() if rego is None else rego,
+            ledger=ledger,
+            boundaries=config.boundaries(),
+            tools=config.tools,
+            folder=config.folder,
+            attributes={name: settings.attributes for name, settings in named.items()},
+            mode=config.mode,
+            outcome=config.outcome,
+            hide=config.masking.hide,
+        )
+        guard._owned = [ledger] if rego is None else [ledger, rego]
+        return guard
+
+    def close(self) -> None:
+        """Write what is buffered and let go of what this guard has opened itself."""
+        for owned in self._owned:
+            owned.close()
+        self._owned.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- runs -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def run(
+        self,
+        id: str | None = None,  # noqa: A002  (the word of the design)
+        *,
+        principal: str | Principal = "anonymous",
+        task: str = "",
+    ) -> Iterator[Run]:
+        """Everything below belongs to this run. For host code only: a model never names its principal.
+
+        Args:
+            id: the run; the same id again continues it. Left out, the run is a fresh one.
+            principal: who the agents act for.
+            task: what they were asked to do, in the user's words.
+        """
+        who = (
+            principal
+            if isinstance(principal, Principal)
+            else Principal(id=principal, attributes=self._attributes.get(principal, {}))
+        )
+        run = Run(id=id or fresh_run_id(), principal=who, task=task)
+        self.start(run)
+        with inside(run, ()):
+            try:
+                yield run
+            finally:
+                self.ledger.flush()
+
+    def start(self, run: Run) -> None:
+        """Write down that the run begins, with its task; again is free.
+
+        A run that nobody starts begins with its first call, without a task.
+        """
+        if run.id in self._started:
+            return
+        self.ledger.start_run(run.id, principal=run.principal, task=run.task)
+        if len(self._started) >= _REMEMBERED:
+            self._started.clear()
+        self._started.add(run.id)
+
+    # --- tools ----------------------------------------------------------------------------------------
+
+    def tool(
+        self,
+        function: _F,
+        *,
+        agent: str,
+        name: str | None = None,
+        server: str = "local",
+        effect: Effect | None = None,
+        kinds: Mapping[str, ArgumentKind] | None = None,
+        waiting: Literal["wait", "answer"] = "wait",
+    ) -> _F:
+        """Guard a plain function, sync or async; the result has the same signature.
+
+        Args:
+            function: what acts.
+            agent: who acts, as named in the configuration.
+            name: the tool's name; the function's own where left out.
+            server: who offers it.
+            effect: what it does; the configuration's word stands above this one.
+            kinds: argument → what it means, likewise.
+            waiting: while people decide, `wait` in place until the approval expires, or `answer` at once
+                by raising `Waiting`.
+
+        Raises:
+            InvalidTool: the function cannot be guarded (a generator, annotations without a schema).
+
+        The guarded function raises `Denied` (or `Rejected`, `Waiting`), `UnknownOutcome` or `ResultNotKept`
+        where there is no result; the message is what a model should read.
+        """
+        return guarded(
+            self, function, agent=agent, name=name, server=server, effect=effect, kinds=kinds or {}, waiting=waiting
+        )
+
+    def tool_definition(
+        self,
+        *,
+        name: str,
+        server: str,
+        description: str = "",
+        schema: Mapping[str, Any] | None = None,
+        effect: Effect | None = None,
+        kinds: Mapping[str, ArgumentKind] | None = None,
+    ) -> Tool:
+        """The definition of a tool: what the adapter found, under what the configuration declares.
+
+        Raises:
+            InvalidTool: the name is outside the rule.
+        """
+        declared = self._tools.get(f"{server}/{name}", ToolSettings())
+        return Tool(
+            name=name,
+            server=server,
+            description=description,
+            schema=schema or {},
+            effect=declared.effect or effect or "irreversible",
+            kinds={**(kinds or {}), **declared.kinds},
+            deadline=declared.deadline,
+            retries=declared.retries,
+            idempotent=declared.idempotent,
+        )
+
+    def agent(self, name: str, chain: tuple[str, ...]) -> Agent:
+        """An agent as the boundaries describe it, reached through `chain` (itself included)."""
+        return Agent(id=name, chain=chain, attributes=self._attributes.get(name, {}))
+
+    # --- the line -------------------------------------------------------------------------------------
+
+    def decide(self, call: Call) -> Decision:
+        """The line up to the decision: nothing is stored, nothing runs."""
+        return self._judged(call)[0]
+
+    def perform(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
+        """Walk the whole line in this thread.
+
+        Raises:
+            Suspended: people have to decide, and `waiting` is `suspend`.
+        """
+        with CallSpan(attempt.call) as span:
+            try:
+                outcome = drive(self, attempt, waiting)
+            except Suspended:
+                span.ended(_WAITING)
+                raise
+            span.ended(outcome)
+            return outcome
+
+    async def perform_async(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
+        """Walk the whole line in this task.
+
+        Raises:
+            Suspended: people have to decide, and `waiting` is `suspend`.
+        """
+        with CallSpan(attempt.call) as span:
+            try:
+                outcome = await drive_async(self, attempt, waiting)
+            except Suspended:
+                span.ended(_WAITING)
+                raise
+            span.ended(outcome)
+            return outcome
+
+    def judge(self, call: Call) -> Decided:
+        """What the drivers need for a decision: facts, run state, policies, reservations."""
+        decision, given = self._judged(call)
+        self._keep(decision.revision)
+        reservations = self.boundaries.reservations(call, now=given.now) if self.boundaries is not None else ()
+        return Decided(
+            decision=decision,
+            given=given.json,
+            version=given.run.version,
+            reservations=reservations if decision.effect != "deny" else (),
+            observe=self.mode == "observe",
+        )
+
+    def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
+        roots = self.boundaries.roots(call.agent.id) if self.boundaries is not None else {}
+        facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
+        now = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        given = PolicyInput(call=call, facts=facts, run=self.ledger.read_run(call.run), now=now)
+        opaque = tuple(f"{item['argument']}: {item['why']}" for item in facts.opaque)
+        decision = attended(self.policy.decide(given), opaque)
+        if self._hide:
+            decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
+        return decision, given
+
+    def _keep(self, revision: str) -> None:
+        """Store the policy behind a decision before the decision is recorded."""
+        if revision in self._kept:
+            return
+        bundle = self.policy.bundle
+        if self.policy.revision != revision:
+            return  # activated anew meanwhile: the next decision stores the new one
+        self.ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
+        self._kept.add(revision)
+
+    # --- what cannot be stated as a call --------------------------------------------------------------
+
+    def refuse(
+        self,
+        *,
+        run: Run,
+        call_id: str,
+        agent: Agent,
+        tool: Tool,
+        code: ReasonCode,
+        message: str,
+        fix: str | None = None,
+        scope: str = "",
+    ) -> tuple[Call, Outcome]:
+        """Record and answer a deny for what cannot be stated as a call (bad arguments, unknown tool).
+
+        Returns:
+            A call without arguments that stands for it, and the blocked outcome.
+        """
+        call = Call(
+            run=run.id, id=call_id, scope=scope, principal=run.principal, agent=agent, tool=tool, body=b"{}"
+        )
+        decision = refuse(code, message[:2000], fix=fix)
+        reasons = decision.reasons
+        try:
+            self.ledger.write(Refuse(call=call, decision=decision, given=b"{}"), alone=True)
+        except LedgerError as error:
+            reasons = (*reasons, lost(error))
+        outcome = Outcome(status="blocked", heading="DENIED", reasons=reasons)
+        with CallSpan(call) as span:
+            span.ended(outcome)
+        return call, outcome
+
+    def explain(self, call: Call, outcome: Outcome) -> str:
+        """What a model reads in place of a result."""
+        return explain(call, replace(outcome, mask=outcome.mask or self._hide))
+
+
+_WAITING: Final = Outcome(
+    status="blocked", heading="WAITING", reasons=(Reason(rule="guardrail.approval", message="waits for people"),)
+)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+

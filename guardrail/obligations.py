@@ -1,0 +1,52 @@
+"""Obligations: what a policy wants done to a call before it may run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from guardrail.calls import Call
+from guardrail.decisions import Obligation
+from guardrail.pointers import places, tokens
+
+REDACTED: Final = "[redacted]"
+"""What stands in place of a redacted argument."""
+
+
+def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str, Any] | None:
+    """The arguments as the policy wants them, or None where it wants no change.
+
+    A pointer (RFC 6901) that leads nowhere changes nothing: there is nothing to hide or to replace.
+    """
+    edits: dict[str, Any] = {}
+    for obligation in obligations:
+        if obligation.name == "redact":
+            edits |= dict.fromkeys(cast("list[str]", obligation.value), REDACTED)
+        elif obligation.name == "replace":
+            edits |= cast("dict[str, Any]", obligation.value)
+    if not edits:
+        return None
+    arguments = call.arguments
+    for pointer, value in edits.items():
+        for place in list(places(arguments, pointer)):
+            if place.reached:
+                _put(arguments, tokens(place.pointer), value)
+    return arguments
+
+
+def deadline(call: Call, obligations: Sequence[Obligation]) -> float | None:
+    """Seconds that the tool may take: the shortest of what its definition and the policy say."""
+    limits = [float(item.value) for item in obligations if item.name == "deadline"]
+    if call.tool.deadline is not None:
+        limits.append(call.tool.deadline)
+    return min(limits, default=None)
+
+
+def _put(arguments: Any, path: tuple[str, ...], value: Any) -> None:
+    """Set the member that the tokens of a pointer lead to; `places` has shown that it is there."""
+    if not path:
+        raise ValueError("an obligation cannot replace all the arguments at once")
+    for token in path[:-1]:
+        arguments = arguments[int(token) if isinstance(arguments, list) else token]
+    last = path[-1]
+    arguments[int(last) if isinstance(arguments, list) else last] = value

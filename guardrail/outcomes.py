@@ -1,0 +1,138 @@
+"""The outcome: how an attempt ended, and the words in which the model reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from guardrail.calls import Call
+from guardrail.decisions import Reason
+
+Status = Literal["returned", "raised", "blocked", "suspended", "unknown"]
+"""How an attempt ended.
+
+`returned`, `raised` and `unknown` spend their budgets; `blocked` releases them; `suspended` means that the
+tool paused itself, and the same key may be admitted again without paying twice.
+"""
+
+Heading = Literal["DENIED", "REJECTED", "WAITING", "CHANGED", "UNKNOWN OUTCOME", "RESULT NOT KEPT", "RUNNING"]
+"""First words of what a model reads in place of a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        status: how.
+        value: what the tool returned, where it returned.
+        error: what it raised, where it raised or was cut.
+        message: the error in words, as recorded.
+        reasons: why it was blocked.
+        heading: the first words, where a model gets words in place of a result.
+        approval: the approval that decided, or that is waited for.
+        repeated: the value comes from the record of an earlier run of the same call; nothing ran now.
+        changed: an obligation changed the arguments: what ran, as the call that was judged.
+        mask: JSON pointers into the arguments that no text may show.
+    """
+
+    status: Status
+    value: Any = None
+    error: BaseException | None = None
+    message: str = ""
+    reasons: tuple[Reason, ...] = ()
+    heading: Heading | None = None
+    approval: str | None = None
+    repeated: bool = False
+    changed: Call | None = None
+    mask: tuple[str, ...] = ()
+
+
+class Codec(Protocol):
+    """Turns a tool's result into JSON and back, so that a repeat returns it. Never pickle."""
+
+    def dump(self, value: Any) -> bytes | None:
+        """The result as JSON bytes, or None where it has no form that reads back equal."""
+        ...
+
+    def load(self, body: bytes) -> Any:
+        """The result again."""
+        ...
+
+
+class JsonCodec:
+    """Keeps results that are plain JSON values and nothing else."""
+
+    def dump(self, value: Any) -> bytes | None:
+        """JSON bytes, or None where reading them back would give another value."""
+        try:
+            body = json.dumps(value, allow_nan=False)
+            return body.encode() if _same(json.loads(body), value) else None
+        except (TypeError, ValueError, RecursionError):
+            return None
+
+    def load(self, body: bytes) -> Any:
+        """The value again."""
+        return json.loads(body)
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Equal, and of the same types all the way down (1 is not True, a tuple is not a list)."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)
+
+
+def explain(call: Call, outcome: Outcome) -> str:
+    """What a model reads where it gets no result: the first word decides, one line a fact.
+
+    Args:
+        call: what was attempted.
+        outcome: how it ended; without a `heading` it reads as a denial.
+    """
+    heading = outcome.heading or "DENIED"
+    lines = [_FIRST[heading].format(call=aim(call, outcome.mask))]
+    lines += [f"Reason: {reason.message} [{reason.rule}]" for reason in outcome.reasons]
+    lines += [f"You may: {fix}" for fix in dict.fromkeys(reason.fix for reason in outcome.reasons) if fix]
+    lines.append(_LAST[heading].format(reference=call.reference, approval=outcome.approval or "-"))
+    return "\n".join(lines)
+
+
+def aim(call: Call, mask: tuple[str, ...] = ()) -> str:
+    """The call in a few words: the tool and its first plain arguments, cut short, masked ones left out."""
+    words = [call.tool.name]
+    for name, value in call.arguments.items():
+        if any(pointer == f"/{name}" or pointer.startswith((f"/{name}/", "/*")) for pointer in mask):
+            continue
+        if isinstance(value, (str, int, float)):
+            text = json.dumps(value) if not isinstance(value, str) else value
+            shown = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+            words.append(f"{name}={shown[:40]}{'…' if len(shown) > 40 else ''}")
+        if len(words) == 4:
+            break
+    return " ".join(words)
+
+
+_FIRST: dict[Heading, str] = {
+    "DENIED": "DENIED (nothing was executed): {call}",
+    "REJECTED": "REJECTED (nothing was executed): {call}",
+    "WAITING": "WAITING for a person (nothing was executed yet): {call}",
+    "CHANGED": "CHANGED (ran with other arguments than asked for): {call}",
+    "UNKNOWN OUTCOME": "UNKNOWN OUTCOME (started, its end was not seen; it was not run again): {call}",
+    "RESULT NOT KEPT": "RESULT NOT KEPT (ran before; it was not run again): {call}",
+    "RUNNING": "RUNNING elsewhere (not started a second time): {call}",
+}
+_LAST: dict[Heading, str] = {
+    "DENIED": "Do not repeat this call unchanged. Ref: {reference}",
+    "REJECTED": "Do not repeat this call unchanged. Ref: {reference}, approval {approval}",
+    "WAITING": "Do not repeat this call; wait for the decision. Ref: {reference}, approval {approval}",
+    "CHANGED": "Ref: {reference}",
+    "UNKNOWN OUTCOME": "Do not repeat this call; a person has to find out whether it ran. Ref: {reference}",
+    "RESULT NOT KEPT": "Do not repeat this call. Ref: {reference}",
+    "RUNNING": "Do not repeat this call. Ref: {reference}",
+}

@@ -1,0 +1,136 @@
+"""The policy: who decides, and the one thing that every policy is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from guardrail.calls import Call
+from guardrail.canonical import digest
+from guardrail.decisions import Decision, refuse, strictest
+from guardrail.errors import ConfigError
+from guardrail.facts import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """What is known of a run at a position of its history.
+
+    Attributes:
+        id: the run.
+        started: when, RFC 3339, UTC.
+        position: how many changes of the run had been committed when this was read.
+        version: moves when labels or halts of the run change; admission compares it.
+        labels: what the run has seen (`untrusted`, …).
+        usage: totals: `calls`, `denied`, `asked`, `tools` (calls by `server/name`), `spent` (money by budget).
+        history: the last 50 calls, oldest first, without arguments:
+            `{"id", "tool", "agent", "effect", "outcome"}`.
+    """
+
+    id: str
+    started: str
+    position: int = 0
+    version: int = 0
+    labels: tuple[str, ...] = ()
+    usage: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    history: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyInput:
+    """What a policy sees, schema version 1: the only input of every back end, from every adapter.
+
+    Attributes:
+        call: what is attempted.
+        facts: what its arguments mean.
+        run: the run so far.
+        now: RFC 3339, UTC, whole seconds; recorded, so that a replay sees the same clock.
+        point: where on the line the question is asked.
+    """
+
+    call: Call
+    facts: Facts
+    run: RunState
+    now: str
+    point: Literal["action"] = "action"
+
+    @cached_property
+    def json(self) -> bytes:
+        """The input as JSON text, keys in a fixed order: what Rego gets and what the ledger keeps."""
+        call = self.call
+        return orjson.dumps(
+            {
+                "schema": 1,
+                "point": self.point,
+                "principal": orjson.Fragment(call.principal.json),
+                "agent": orjson.Fragment(call.agent.json),
+                "tool": orjson.Fragment(call.tool.json),
+                "arguments": orjson.Fragment(call.body),
+                "facts": self.facts.as_json(),
+                "labels": {"run": self.run.labels, "arguments": {}},
+                "usage": self.run.usage,
+                "history": self.run.history,
+                "run": {
+                    "id": self.run.id, "step": self.run.usage.get("calls", 0) + 1, "started": self.run.started
+                },
+                "now": self.now,
+            }
+        )
+
+
+class Policy(Protocol):
+    """Decides about calls. `boundaries.Boundaries` and `rego.RegoPolicy` are two."""
+
+    @property
+    def revision(self) -> str:
+        """Digest over everything that can change an answer."""
+        ...
+
+    @property
+    def bundle(self) -> Mapping[str, Any]:
+        """Everything that `revision` digests, as JSON, to be stored so that a decision can be recomputed."""
+        ...
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """Decide. Answers for every input; what goes wrong inside is a deny that says so."""
+        ...
+
+
+class AllOf:
+    """Several policies as one: the strictest answer wins. None at all is refused, not lenient."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        if not policies:
+            raise ConfigError(
+                "no policy is configured", fix="name a policies folder or agents with boundaries in guardrail.toml"
+            )
+        self._policies = tuple(policies)
+
+    @property
+    def revision(self) -> str:
+        """Digest over the revisions of the parts, in order."""
+        return digest(*(policy.revision.encode() for policy in self._policies))
+
+    @property
+    def bundle(self) -> Mapping[str, Any]:
+        """The parts by their revision."""
+        return {"all_of": [{"revision": policy.revision, **policy.bundle} for policy in self._policies]}
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """The strictest of what the parts say; all are asked, so that all reasons are known."""
+        said = [_asked(policy, given) for policy in self._policies]
+        return strictest(said, revision=digest(*(decision.revision.encode() for decision in said)))
+
+
+def _asked(policy: Policy, given: PolicyInput) -> Decision:
+    """What one policy says; whatever a policy of somebody else's raises is a deny that names it."""
+    try:
+        return policy.decide(given)
+    except Exception as error:  # noqa: BLE001  (anybody may write a policy: this is where theirs can fail)
+        message = f"{type(policy).__name__} failed: {type(error).__name__}: {error}"[:500]
+        fix = "this is a fault in the policy: tell whoever runs this system"
+        return refuse("policy.error", message, fix=fix, revision=policy.revision)

@@ -1,0 +1,91 @@
+"""The record: one fact of the line, as canonical JSON, appended to a log and never changed.
+
+A record names who, what, when, which rules and how it ended. It holds no arguments, no messages, no
+results and no plain digests of them: those are its detail, sealed beside it, to which it holds only a
+commitment (`guardrail.sealing`). So a log can be shown to an auditor, and a detail can be erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import orjson
+
+from guardrail.errors import LedgerError
+from guardrail.merkle import leaf_hash
+
+SCHEMA: Final = 1
+"""Version of the record's form."""
+
+Kind = Literal[
+    "begun",  # a run was started
+    "policy",  # a policy revision was stored
+    "tool",  # a tool definition was stored
+    "denied",  # a call was refused: by policy, halt, budget or person
+    "asked",  # people were asked
+    "voted",  # a person answered
+    "expired",  # nobody answered in time
+    "cancelled",  # the request was withdrawn
+    "admitted",  # the intent: the call may run, and is about to
+    "settled",  # how it ended
+    "late",  # an outcome that came after the call was resolved without it; it changed nothing
+    "resolved",  # a person said how an unknown outcome ended
+    "halted",  # a halt switch was turned on
+    "unhalted",  # and off again
+]
+"""What a record is about, in a closed set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One record as it stands in its log.
+
+    Attributes:
+        log: number of the log.
+        sequence: its place there, from 0, without gaps.
+        kind: what it is about.
+        body: canonical JSON (RFC 8785) of the fields: what the leaf hash is over.
+        detail: the sealed part as JSON bytes, where it was asked for, is still kept and the key is held.
+    """
+
+    log: int
+    sequence: int
+    kind: Kind
+    body: bytes
+    detail: bytes | None = None
+
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The body, read."""
+        fields: dict[str, Any] = orjson.loads(self.body)
+        return fields
+
+    @property
+    def leaf(self) -> bytes:
+        """The leaf hash of the record in its log's tree."""
+        return leaf_hash(self.body)
+
+    def as_json(self) -> dict[str, Any]:
+        """For listings: place, fields, and the detail where it is known."""
+        shown: dict[str, Any] = {"log": self.log, "sequence": self.sequence, **self.fields}
+        if self.detail is not None:
+            shown["detail"] = orjson.loads(self.detail)
+        return shown
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """Canonical bytes of a record's fields.
+
+    The fields are made of ASCII keys, strings, integers, booleans, None and lists of strings; for those
+    orjson with sorted keys writes RFC 8785 byte for byte.
+
+    Raises:
+        LedgerError: a value has no JSON form.
+    """
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise LedgerError(f"the record cannot be written: {error}", fix="use plain JSON values") from error

@@ -1,0 +1,188 @@
+"""The line, written once: call → facts → policy → decision → approval → admission → execution → outcome.
+
+`line` is a generator that yields what it needs and holds no I/O. Drivers (`drivers.py`) perform the
+steps: blocking, asyncio, suspended, and, later, from the record. So the modes cannot drift apart, a
+resumed graph walks the same line, and a replay has no tool to call.
+
+Steps are answered with values, never with exceptions, and the line never yields in a `finally`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from guardrail.admission import Admission, Admit, InFlight, Moved, Pending, Refuse, Settle, SettleAnswer, Settled, Stopped, Ticket
+from guardrail.approvals import Approval
+from guardrail.budgets import Reservation
+from guardrail.calls import Call
+from guardrail.decisions import Decision, Reason, refuse
+from guardrail.errors import CallError
+from guardrail.execution import Attempt
+from guardrail.obligations import changed_arguments, deadline
+from guardrail.outcomes import Outcome
+
+MAX_ROUNDS: Final = 32
+"""How often one call may be decided anew (labels moved, arguments changed, a joined call came to nothing)."""
+
+
+UNRECORDED: Final = Reason(
+    rule="guardrail.ledger",
+    code="ledger",
+    message="the tool was started, but the ledger could not record how it ended",
+    fix="ask an operator to settle this call",
+)
+"""Why the outcome of an executed call reads `unknown` where the ledger was lost in between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """What do the policies say? Answered with `Decided`."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What the policies said, and of what.
+
+    Attributes:
+        given: the policy input, as JSON text.
+        version: the version of the run's state that was read.
+        reservations: what the boundaries take from budgets for this call.
+        observe: the guard decides and records, and enforces nothing.
+    """
+
+    decision: Decision
+    given: bytes
+    version: int
+    reservations: tuple[Reservation, ...] = ()
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitApproval:
+    """Wait for people. Answered with True once the approval is no longer pending, False if nobody waits."""
+
+    call: Call
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """Run the tool. Answered with its `Outcome`, whatever it raised."""
+
+    call: Call
+    ticket: Ticket
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """The same call runs already: wait for it. Answered with its `Outcome`, or None if it came to nothing."""
+
+    call: Call
+    elsewhere: bool
+
+
+Step = Decide | Refuse | Admit | AwaitApproval | Execute | Join | Settle
+"""What the line may ask of a driver."""
+
+Line = Generator[Step, Any, Outcome]
+"""The line of one call: yields steps, is sent their answers, returns the outcome."""
+
+
+def line(attempt: Attempt) -> Line:
+    """Walk one call from its decision to its outcome."""
+    call = attempt.call
+    for _ in range(MAX_ROUNDS):
+        decided: Decided = yield Decide(call=call)
+        decision = decided.decision
+        if decision.effect == "deny" and not decided.observe:
+            yield Refuse(call=call, decision=decision, given=decided.given)
+            return _blocked(decision)
+        if not decided.observe and (wanted := changed_arguments(call, decision.obligations)) is not None:
+            edited = _edited(attempt, call, wanted)
+            if isinstance(edited, Decision):
+                yield Refuse(call=call, decision=edited, given=decided.given)
+                return _blocked(edited)
+            if edited.body != call.body:
+                call = edited  # an edit is a new call: it goes down the whole line
+                continue
+        admission: Admission = yield Admit(
+            call=call,
+            decision=decision,
+            given=decided.given,
+            version=decided.version,
+            reservations=decided.reservations,
+            observe=decided.observe,
+        )
+        if isinstance(admission, Ticket):
+            return (yield from _carried_out(attempt, call, admission, deadline(call, decision.obligations)))
+        outcome = yield from _not_admitted(attempt, call, admission)
+        if outcome is not None:
+            return outcome
+    unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
+    yield Refuse(call=call, decision=unsettled, given=decided.given)
+    return _blocked(unsettled)
+
+
+def _carried_out(
+    attempt: Attempt, call: Call, ticket: Ticket, limit: float | None
+) -> Generator[Step, Any, Outcome]:
+    """Execution and outcome of an admitted call."""
+    outcome: Outcome = yield Execute(call=call, ticket=ticket, deadline=limit)
+    result = attempt.codec.dump(outcome.value) if outcome.status == "returned" else None
+    answer: SettleAnswer | Literal["unrecorded"] = yield Settle(
+        call=call, ticket=ticket, status=outcome.status, result=result, message=outcome.message
+    )
+    if answer == "unrecorded":  # the ledger will read `unknown`; nobody may be told more than it can show
+        return Outcome(status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error)
+    changed = call if call.body != attempt.call.body else None
+    return replace(outcome, approval=ticket.approval, changed=changed)
+
+
+def _not_admitted(
+    attempt: Attempt, call: Call, admission: Admission
+) -> Generator[Step, Any, Outcome | None]:
+    """What follows from an answer that is no ticket; None = decide again."""
+    match admission:
+        case Pending(approval=approval):
+            decided_by_people: bool = yield AwaitApproval(call=call, approval=approval)
+            if decided_by_people:
+                return None
+            waiting = tuple(Reason(rule=ask.rule, message=ask.message, fix=ask.fix) for ask in approval.asks)
+            return Outcome(status="blocked", heading="WAITING", reasons=waiting, approval=approval.id)
+        case Stopped(reasons=reasons, heading=heading, approval=used):
+            return Outcome(status="blocked", heading=heading, reasons=reasons, approval=used)
+        case Settled():
+            return repeated(attempt, admission)
+        case InFlight(elsewhere=elsewhere):
+            joined: Outcome | None = yield Join(call=call, elsewhere=elsewhere)
+            return joined
+        case _:
+            return None
+
+
+def repeated(attempt: Attempt, settled: Settled) -> Outcome:
+    """The outcome of a call that ran before, from its record: nothing runs now."""
+    if settled.status == "returned":
+        if settled.result is None:
+            return Outcome(status="returned", heading="RESULT NOT KEPT", repeated=True)
+        return Outcome(status="returned", value=attempt.codec.load(settled.result), repeated=True)
+    if settled.status == "raised":
+        return Outcome(status="raised", message=settled.message, repeated=True)
+    return Outcome(status="unknown", heading="UNKNOWN OUTCOME", message=settled.message, repeated=True)
+
+
+def _blocked(decision: Decision) -> Outcome:
+    return Outcome(status="blocked", heading="DENIED", reasons=decision.reasons, mask=decision.mask)
+
+
+def _edited(attempt: Attempt, call: Call, wanted: Mapping[str, Any]) -> Call | Decision:
+    """The edited call, checked as the first one was; or a deny, where the edit does not hold."""
+    try:
+        return call.edited(attempt.validate(wanted))
+    except CallError as error:
+        return refuse("obligation.failed", f"the policy's change of the arguments does not validate: {error.message}")

@@ -1,0 +1,73 @@
+"""JSON Schemas of tools: one form whatever made them, and validation against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import jsonschema
+import jsonschema.validators
+import referencing.exceptions
+from pydantic import ValidationError
+
+from guardrail.errors import InvalidArguments, InvalidTool
+
+
+def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema without what only decorates it, so that one signature has one digest.
+
+    Titles are dropped everywhere (generators invent them from names), the description at the top too
+    (it stands in the tool's own description).
+    """
+    top = {key: value for key, value in schema.items() if key != "description"}
+    return cast("dict[str, Any]", _untitled(top))
+
+
+def _untitled(node: Any, *, names: bool = False) -> Any:
+    """`names`: the keys of this object are names that somebody chose, not keywords."""
+    if isinstance(node, dict):
+        members: dict[str, Any] = node
+        return {
+            key: _untitled(value, names=not names and key in {"properties", "$defs", "patternProperties"})
+            for key, value in members.items()
+            if names or key != "title"
+        }
+    if isinstance(node, list):
+        items: list[Any] = node
+        return [_untitled(item) for item in items]
+    return node
+
+
+def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate arguments against a JSON Schema and fill in its top-level defaults.
+
+    Raises:
+        InvalidTool: the schema itself is no JSON Schema.
+        InvalidArguments: the arguments do not validate; the message names the first fault and where it is.
+    """
+    filled = {
+        key: part["default"]
+        for key, part in cast("dict[str, Any]", schema.get("properties", {})).items()
+        if isinstance(part, dict) and "default" in part
+    }
+    filled |= arguments
+    kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(dict(schema))
+        fault = next(iter(kind(dict(schema)).iter_errors(filled)), None)
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
+        raise InvalidTool(f"the schema of {name} is no JSON Schema: {error}") from error
+    except RecursionError as error:
+        raise InvalidArguments(f"{name}: the arguments are nested too deep to be validated") from error
+    if fault is not None:
+        where = "/".join(str(part) for part in fault.absolute_path) or "the arguments"
+        raise InvalidArguments(f"{name}: {where}: {fault.message[:300]}")
+    return filled
+
+
+def validation_message(name: str, error: ValidationError) -> str:
+    """What pydantic found, in one line, without the values (they may be secret) and without links."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    told = [f"{'/'.join(map(str, fault['loc'])) or 'the arguments'}: {fault['msg']}" for fault in faults[:5]]
+    more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
+    return f"{name}: " + "; ".join(told) + more

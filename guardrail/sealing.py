@@ -1,0 +1,170 @@
+"""Sealing: what only the operator may read, and what everybody may check.
+
+A record says nothing secret. Its detail (policy input, messages, votes, results) is sealed beside it
+with AES-256-GCM under a key that the operator holds; the record holds only a commitment, SHA-256 over
+a random salt and the detail. The salt is sealed too, so a commitment cannot be guessed open, and a
+sealed detail that is erased leaves a record that still verifies.
+
+One key file, 32 random bytes in hex, from which HKDF-SHA256 (RFC 5869) derives a key for each use:
+sealing, and the references by which records name calls. AES-GCM with random 96-bit nonces is good for
+2^32 details under one key (NIST SP 800-38D, 8.3).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from guardrail.errors import LedgerUnavailable, VerificationFailed
+
+_KEY_BYTES: Final = 32
+_SALT_BYTES: Final = 16
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A detail that is sealed.
+
+    Attributes:
+        commitment: SHA-256 over salt and detail, in hex; stands in the record.
+        body: nonce, then the encrypted salt and detail with their tag.
+    """
+
+    commitment: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class SealingKey:
+    """The operator's key.
+
+    Attributes:
+        secret: 32 random bytes.
+        path: the file it came from, if any.
+    """
+
+    secret: bytes
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != _KEY_BYTES:
+            raise LedgerUnavailable(f"a sealing key is {_KEY_BYTES} bytes, this one is {len(self.secret)}")
+
+    @classmethod
+    def generate(cls) -> SealingKey:
+        """A new key, in memory only."""
+        return cls(os.urandom(_KEY_BYTES))
+
+    @classmethod
+    def read(cls, path: Path) -> SealingKey:
+        """Read a key file.
+
+        Raises:
+            LedgerUnavailable: it is missing, unreadable, or does not hold a key.
+        """
+        try:
+            return cls(bytes.fromhex(path.read_text(encoding="ascii")), path)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"the sealing key {path} cannot be read: {error.strerror}",
+                fix="restore the file; without it sealed details and results stay unreadable",
+            ) from error
+        except ValueError as error:
+            raise LedgerUnavailable(
+                f"the sealing key {path} does not hold 32 bytes in hex", fix="restore the file from a backup"
+            ) from error
+
+    @classmethod
+    def create(cls, path: Path) -> SealingKey:
+        """Write a new key file, readable by its owner only; where one exists already, read that.
+
+        Raises:
+            LedgerUnavailable: the file cannot be written.
+        """
+        try:
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, encoding="ascii") as file:
+                file.write(os.urandom(_KEY_BYTES).hex() + "\n")  # the temporary file is made with mode 0600
+                file.flush()
+                os.fsync(file.fileno())
+                _link(Path(file.name), path)
+        except OSError as error:
+            raise LedgerUnavailable(
+                f"the sealing key {path} cannot be written: {error.strerror}", fix="make the folder writable"
+            ) from error
+        return cls.read(path)
+
+    @cached_property
+    def id(self) -> str:
+        """A name for the key that gives nothing away of it: 16 hex characters."""
+        return self._derive(b"guardrail key id v1", 8).hex()
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        return AESGCM(self._derive(b"guardrail sealing v1"))
+
+    @cached_property
+    def _reference_key(self) -> bytes:
+        return self._derive(b"guardrail reference v1")
+
+    @cached_property
+    def masking(self) -> bytes:
+        """The secret for `guardrail.masking`: one value shows one digest wherever this key's holder masks it."""
+        return self._derive(b"guardrail masking v1")
+
+    def _derive(self, use: bytes, length: int = _KEY_BYTES) -> bytes:
+        return HKDF(algorithm=SHA256(), length=length, salt=None, info=use).derive(self.secret)
+
+    def seal(self, detail: bytes) -> Sealed:
+        """Seal a detail. The ciphertext is bound to its commitment, so it cannot be moved to another record."""
+        noise = os.urandom(_SALT_BYTES + _NONCE_BYTES)
+        plain = noise[:_SALT_BYTES] + detail
+        nonce = noise[_SALT_BYTES:]
+        commitment = sha256(plain).digest()
+        return Sealed(commitment.hex(), nonce + self._cipher.encrypt(nonce, plain, commitment))
+
+    def unseal(self, body: bytes, commitment: str) -> bytes:
+        """The detail that `seal` was given.
+
+        Raises:
+            VerificationFailed: another key sealed it, it was changed, or it belongs to another record.
+        """
+        try:
+            bound = bytes.fromhex(commitment)
+            plain = self._cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], bound)
+        except (InvalidTag, ValueError) as error:
+            raise VerificationFailed(
+                "a sealed detail does not open: it was changed, or another key sealed it",
+                fix=f"use the key that sealed it, not {self.id}",
+            ) from error
+        if sha256(plain).digest() != bound:
+            raise VerificationFailed("a sealed detail is not the one its record commits to")
+        return plain[_SALT_BYTES:]
+
+    def reference(self, key: str) -> str:
+        """How records name the call with this key: HMAC-SHA256, first 128 bits, in hex."""
+        return hmac.digest(self._reference_key, key.encode(), "sha256").hex()[:32]
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a finished file its name, unless somebody else was first; durable once this returns."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

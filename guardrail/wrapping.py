@@ -1,0 +1,140 @@
+"""The wrapper around one plain function: from its own arguments down the line and back to its result."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from guardrail.calls import ArgumentKind, Call, Effect, Tool
+from guardrail.canonical import canonical
+from guardrail.errors import (
+    CallError,
+    Denied,
+    GuardrailError,
+    InvalidArguments,
+    Rejected,
+    ResultNotKept,
+    UnknownOutcome,
+    Waiting,
+)
+from guardrail.execution import Attempt
+from guardrail.functions import Signature
+from guardrail.outcomes import Outcome
+from guardrail.runs import Run, chain_to, current_run, fresh_call_id, fresh_run_id, inside
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guardrail
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def guarded(
+    guard: Guardrail,
+    function: _F,
+    *,
+    agent: str,
+    name: str | None,
+    server: str,
+    effect: Effect | None,
+    kinds: Mapping[str, ArgumentKind],
+    waiting: Literal["wait", "answer"],
+) -> _F:
+    """See `Guardrail.tool`."""
+    signature = Signature(function)
+    tool = guard.tool_definition(
+        name=name or signature.name,
+        server=server,
+        description=signature.description,
+        schema=signature.schema,
+        effect=effect,
+        kinds=kinds,
+    )
+    plain = _PlainFunction(guard, function, signature, tool, agent)
+
+    if plain.is_async:
+
+        @functools.wraps(function)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            attempt = plain.attempt(args, kwargs)
+            return plain.value(attempt.call, await guard.perform_async(attempt, waiting=waiting))
+
+        return cast("_F", call_async)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        attempt = plain.attempt(args, kwargs)
+        return plain.value(attempt.call, guard.perform(attempt, waiting=waiting))
+
+    return cast("_F", call)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  (an instance whose __call__ is async)
+    )
+
+
+class _PlainFunction:
+    def __init__(
+        self, guard: Guardrail, function: Callable[..., Any], signature: Signature, tool: Tool, agent: str
+    ) -> None:
+        self._guard = guard
+        self._function = function
+        self._signature = signature
+        self._tool = tool
+        self._agent = agent
+        self.is_async = _is_async(function)
+
+    def attempt(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Attempt:
+        run = current_run() or Run(id=fresh_run_id())
+        agent = self._guard.agent(self._agent, chain_to(self._agent))
+        call_id = fresh_call_id()
+        try:
+            call = Call(
+                run=run.id,
+                id=call_id,
+                principal=run.principal,
+                agent=agent,
+                tool=self._tool,
+                body=canonical(self._signature.bind(args, kwargs)),
+            )
+        except CallError as error:
+            refused, outcome = self._guard.refuse(
+                run=run, call_id=call_id, agent=agent, tool=self._tool, code="arguments.invalid",
+                message=error.message, fix=error.fix or None,
+            )
+            raise Denied(self._guard.explain(refused, outcome), outcome=outcome, fix=error.fix) from error
+
+        def invoke(judged: Call) -> Any:
+            positional, named = self._signature.unbind(judged.arguments)
+            with inside(run, agent.chain):
+                return self._function(*positional, **named)
+
+        async def invoke_async(judged: Call) -> Any:
+            positional, named = self._signature.unbind(judged.arguments)
+            with inside(run, agent.chain):
+                return await self._function(*positional, **named)
+
+        return Attempt(
+            call=call,
+            invoke=invoke_async if self.is_async else invoke,
+            validate=self._signature.validate,
+        )
+
+    def value(self, call: Call, outcome: Outcome) -> Any:
+        """The result, or the error that says why there is none."""
+        if outcome.status == "returned" and outcome.heading is None:
+            return outcome.value
+        if outcome.status == "raised" and outcome.error is not None:
+            raise outcome.error
+        text = self._guard.explain(call, outcome)
+        if outcome.heading == "RESULT NOT KEPT":
+            raise ResultNotKept(text, outcome=outcome)
+        if outcome.status == "unknown":
+            raise UnknownOutcome(text, outcome=outcome) from outcome.error
+        if outcome.status == "raised":
+            raise GuardrailError(f"the call raised when it ran: {outcome.message}")
+        kind = {"REJECTED": Rejected, "WAITING": Waiting}.get(outcome.heading or "", Denied)
+        raise kind(text, outcome=outcome)
