@@ -71,6 +71,12 @@ class Money:
         """`limit`, in millionths of the unit."""
         return millionths(self.limit)
 
+    @cached_property
+    def _items(self) -> str | None:
+        """The pointer to whatever has an amount of its own; None where there is one amount in all."""
+        parts = self.pointer.split("/")
+        return "/".join(parts[: len(parts) - parts[::-1].index(EVERY)]) if EVERY in parts else None
+
     def amount(self, call: Call) -> int:
         """What the call spends, in millionths of the unit.
 
@@ -80,9 +86,7 @@ class Money:
         arguments = call.arguments
         found = list(places(arguments, self.pointer))
         # An item of a list without its amount is an amount that is not counted.
-        parts = self.pointer.split("/")
-        above = next((at for at in range(len(parts), 0, -1) if parts[at - 1] == EVERY), 1)
-        if not found or len(found) != len(list(places(arguments, "/".join(parts[:above])))):
+        if not found or (self._items is not None and len(found) != len(list(places(arguments, self._items)))):
             raise InvalidArguments(f"{self.pointer} is missing")
         try:
             total = sum(millionths(place.value if place.reached else None) for place in found)

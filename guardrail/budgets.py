@@ -54,7 +54,7 @@ def millionths(value: object) -> int:
         raise InvalidArguments("is not a finite number")
     # A float's shortest text (which repr and RFC 8785 agree on) is what a reader of the JSON sees; the
     # binary value behind it is not. No Decimal: its context rounds long numbers silently.
-    amount = Fraction(value if isinstance(value, int) else str(value)) * 1_000_000
+    amount = value * 1_000_000 if isinstance(value, int) else Fraction(str(value)) * 1_000_000
     if amount < 0:
         raise InvalidArguments("is below zero")
     if amount.denominator != 1:

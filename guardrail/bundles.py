@@ -157,13 +157,14 @@ class Bundle:
         return {"modules": dict(self.modules), "data": self.data}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+    def from_json(cls, stored: object) -> Self:
         """The bundle again that `as_json` gave.
 
         Raises:
             PolicyError: this is not such a form.
         """
-        modules, data = stored.get("modules"), stored.get("data")
+        fields = cast("Mapping[str, Any]", stored if isinstance(stored, Mapping) else {})
+        modules, data = fields.get("modules"), fields.get("data")
         if not isinstance(modules, Mapping) or not isinstance(data, Mapping):
             raise PolicyError("what is stored is not a bundle: modules (path to text) and data were expected")
         return cls.of(cast("Mapping[str, str]", modules), cast("Mapping[str, Any]", data))

@@ -96,7 +96,7 @@ class Tool:
                     fix="rename it: look-alike letters in tool names are refused",
                 )
 
-    @property
+    @cached_property
     def title(self) -> str:
         """`server/name`: how configuration, history and listings call it."""
         return f"{self.server}/{self.name}"

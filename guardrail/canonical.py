@@ -143,8 +143,4 @@ def thaw(body: bytes) -> Any:
 
 def digest(*parts: bytes) -> str:
     """SHA-256, in hex, over the parts, each with its length in front so that no two lists collide."""
-    hasher = hashlib.sha256()
-    for part in parts:
-        hasher.update(len(part).to_bytes(8, "big"))
-        hasher.update(part)
-    return hasher.hexdigest()
+    return hashlib.sha256(b"".join([len(part).to_bytes(8, "big") + part for part in parts])).hexdigest()

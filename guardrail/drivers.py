@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from guardrail.admission import Admission, Admit, InFlight, Pending, Refuse, Settle, SettleAnswer, Stopped, Ticket
@@ -129,7 +128,7 @@ class _Drive:
 
     def ended(self, outcome: Outcome) -> Outcome:
         """Give the outcome to whoever joined, and a cancellation back to whoever cancelled."""
-        self.leave(replace(outcome, repeated=True))
+        self.leave(outcome)
         if outcome.error is not None and not isinstance(outcome.error, Exception):
             raise outcome.error
         return outcome

@@ -18,7 +18,7 @@
         └── VerificationFailed      the records are not what was written
 
 Each carries `fix`: the next thing a person can do about it. What third parties raise is translated
-where it enters (`rego.py`, `ledger/`, `config.py`) and chained with `from`.
+where it enters (`rego/`, `ledger/`, `config.py`) and chained with `from`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from guardrail.calls import Call
 from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
@@ -23,6 +23,9 @@ def _ordinary(error: BaseException) -> Status:
 
 def _unchanged(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return arguments
+
+
+_JSON: Final = JsonCodec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class Attempt:
     call: Call
     invoke: Callable[[Call], Any]
     validate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _unchanged
-    codec: Codec = field(default_factory=JsonCodec)
+    codec: Codec = _JSON
     status: Callable[[BaseException], Status] = _ordinary
 
 
@@ -90,11 +93,14 @@ def _run(attempt: Attempt, call: Call) -> Outcome:
 
 async def execute_async(attempt: Attempt, call: Call, deadline: float | None) -> Outcome:
     """Await the tool; past the deadline in seconds it is cancelled and the outcome is `unknown`."""
+    limit: asyncio.Timeout | None = None
     try:
+        if deadline is None:
+            return Outcome(status="returned", value=await _awaited(attempt, call))
         async with asyncio.timeout(deadline) as limit:
             return Outcome(status="returned", value=await _awaited(attempt, call))
     except BaseException as error:  # noqa: BLE001  (as above)
-        return _overdue(deadline) if deadline is not None and limit.expired() else _failed(attempt, error)
+        return _overdue(deadline) if limit is not None and limit.expired() else _failed(attempt, error)
 
 
 async def _awaited(attempt: Attempt, call: Call) -> Any:
@@ -103,11 +109,13 @@ async def _awaited(attempt: Attempt, call: Call) -> Any:
 
 
 def _failed(attempt: Attempt, error: BaseException) -> Outcome:
+    status = attempt.status(error)
     return Outcome(
-        status=attempt.status(error),
+        status=status,
         error=error,
         message=f"{type(error).__name__}: {error}"[:2000],
-        value=error if attempt.status(error) == "returned" else None,
+        value=error if status == "returned" else None,
+        heading="UNKNOWN OUTCOME" if status == "unknown" else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 
 from guardrail.outcomes import Outcome
 
@@ -35,11 +36,11 @@ class Flights:
             return True
 
     def leave(self, key: str, outcome: Outcome | None) -> None:
-        """Give the key back, and the outcome to whoever joined."""
+        """Give the key back, and the outcome to whoever joined: to them it is a repeated one."""
         with self._lock:
             joined = self._waiting.pop(key, None)
         if joined is not None:
-            joined.set_result(outcome)
+            joined.set_result(None if outcome is None else _as_told(outcome))
 
     def join(self, key: str) -> Future[Outcome | None] | None:
         """What to wait for, or None where the key is not in flight any more."""
@@ -58,3 +59,9 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+
+def _as_told(outcome: Outcome) -> Outcome:
+    """What a joiner gets: a repetition, without the cancellation that was meant for the first caller."""
+    error = outcome.error if isinstance(outcome.error, Exception) else None
+    return replace(outcome, repeated=True, error=error)

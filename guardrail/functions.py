@@ -2,14 +2,16 @@
 
 Positional arguments, defaults and keywords all end in one JSON object, so no way of calling gets past
 a rule. What the function receives is validated again from the frozen bytes of the judged call; a
-type whose second validation gives something else is refused.
+type whose second validation gives something else is refused. Plain JSON types cannot, so theirs is
+not tried out.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -19,6 +21,8 @@ from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.schemas import plain_schema, validation_message
 
 _Kind = inspect.Parameter
+_NAMED: Final = frozenset({_Kind.POSITIONAL_OR_KEYWORD, _Kind.KEYWORD_ONLY})
+_PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
 
 class Signature:
@@ -36,7 +40,15 @@ class Signature:
                 fix="collect its results in a plain function and guard that",
             )
         self._signature = inspect.signature(function)
+        self._parameters = tuple(
+            (f"a{index}", parameter.name, parameter.kind)
+            for index, parameter in enumerate(self._signature.parameters.values())
+        )
+        self._names = frozenset(self._signature.parameters)
+        self._by_name = all(kind in _NAMED for _, _, kind in self._parameters)
         self._model = self._as_model(function)
+        fields = self._model.model_fields.values()
+        self._is_plain = all(_is_plain(field.annotation) and not field.metadata for field in fields)
         self.description = inspect.getdoc(function) or ""
         try:
             self.schema = plain_schema(self._model.model_json_schema())
@@ -86,17 +98,19 @@ class Signature:
         Raises:
             InvalidArguments: they do not fit the signature, do not validate, or have no JSON form.
         """
+        if self._by_name and not args and kwargs.keys() == self._names:
+            return self.validate(kwargs)  # as models call: everything by its name
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(f"{self.name}: {error}") from error
-        bound.apply_defaults()
         return self.validate(bound.arguments)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate arguments by name, and show that validating the result again changes nothing."""
+        """Validate arguments by name, and make sure that validating the result again changes nothing."""
         plain = self._dump(self._load(dict(arguments)))
-        if canonical(self._dump(self._load(thaw(canonical(plain))))) != canonical(plain):
+        body = canonical(plain)
+        if not self._is_plain and canonical(self._dump(self._load(thaw(body)))) != body:
             raise InvalidArguments(
                 f"{self.name}: validating the arguments twice gives something else than once",
                 fix="use types whose JSON form reads back as the same value",
@@ -120,17 +134,27 @@ class Signature:
         model = self._load(arguments)
         positional: list[Any] = []
         named: dict[str, Any] = {}
-        for index, parameter in enumerate(self._signature.parameters.values()):
-            value = getattr(model, f"a{index}")
-            if parameter.kind is _Kind.VAR_POSITIONAL:
+        for field, name, kind in self._parameters:
+            value = getattr(model, field)
+            if kind is _Kind.VAR_POSITIONAL:
                 positional += value
-            elif parameter.kind is _Kind.VAR_KEYWORD:
+            elif kind is _Kind.VAR_KEYWORD:
                 named |= value
-            elif parameter.kind is _Kind.KEYWORD_ONLY:
-                named[parameter.name] = value
+            elif kind is _Kind.KEYWORD_ONLY:
+                named[name] = value
             else:
                 positional.append(value)
         return positional, named
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether whatever validates as this type is a JSON value that validates to itself."""
+    if type(kind) is type:
+        return kind in _PLAIN
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in {Union, UnionType}:  # of two plain types, one may take what the other has written
+        return len(parts) == 2 and NoneType in parts and all(map(_is_plain, parts))
+    return (origin is list and len(parts) == 1 or origin is dict and parts[:1] == (str,)) and _is_plain(parts[-1])
 
 
 def _aliased(default: Any, name: str) -> Any:

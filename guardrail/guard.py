@@ -51,7 +51,8 @@ class Guardrail:
         boundaries: what each agent may do; without them nothing limits an agent but the policy.
         tools: what the configuration says of tools, by `server/name`.
         folder: what folders named there are relative to.
-        attributes: what policies may know of agents and principals, by their id.
+        agents: what policies may know of agents, by their id.
+        principals: what policies may know of those whom agents act for, by their id.
         mode: `enforce`, or `observe`.
         outcome: `durable`, or `buffered`.
         hide: JSON pointers into arguments that nothing may show.
@@ -69,7 +70,8 @@ class Guardrail:
         boundaries: Boundaries | None = None,
         tools: Mapping[str, ToolSettings] | None = None,
         folder: Path | None = None,
-        attributes: Mapping[str, Mapping[str, Any]] | None = None,
+        agents: Mapping[str, Mapping[str, Any]] | None = None,
+        principals: Mapping[str, Mapping[str, Any]] | None = None,
         mode: Mode = "enforce",
         outcome: Durability = "durable",
         hide: Sequence[str] = (),
@@ -92,10 +94,12 @@ class Guardrail:
             for title, declared in self._tools.items()
             if declared.folder is not None
         }
-        self._attributes = dict(attributes or {})
+        self._attributes = dict(agents or {})
+        self._principals = dict(principals or {})
         self._hide = tuple(hide)
         self._clock = clock or _utc_now
         self._kept: set[str] = set()
+        self._agents: dict[tuple[str, ...], Agent] = {}
         self._started: set[str] = set()
 
     @classmethod
@@ -118,14 +122,14 @@ class Guardrail:
             else None
         )
         ledger = config.open_ledger()
-        named = {**config.agents, **config.principals}
         guard = cls(
             policy=() if rego is None else rego,
             ledger=ledger,
             boundaries=config.boundaries(),
             tools=config.tools,
             folder=config.folder,
-            attributes={name: settings.attributes for name, settings in named.items()},
+            agents={name: settings.attributes for name, settings in config.agents.items()},
+            principals={name: settings.attributes for name, settings in config.principals.items()},
             mode=config.mode,
             outcome=config.outcome,
             hide=config.masking.hide,
@@ -165,7 +169,7 @@ class Guardrail:
         who = (
             principal
             if isinstance(principal, Principal)
-            else Principal(id=principal, attributes=self._attributes.get(principal, {}))
+            else Principal(id=principal, attributes=self._principals.get(principal, {}))
         )
         run = Run(id=id or fresh_run_id(), principal=who, task=task)
         self.start(run)
@@ -252,7 +256,11 @@ class Guardrail:
 
     def agent(self, name: str, chain: tuple[str, ...]) -> Agent:
         """An agent as the boundaries describe it, reached through `chain` (itself included)."""
-        return Agent(id=name, chain=chain, attributes=self._attributes.get(name, {}))
+        known = self._agents.get(chain)
+        if known is None or known.id != name:
+            known = Agent(id=name, chain=chain, attributes=self._attributes.get(name, {}))
+            self._agents[known.chain] = known
+        return known
 
     # --- the line -------------------------------------------------------------------------------------
 
@@ -304,9 +312,9 @@ class Guardrail:
         )
 
     def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
-        roots = self.boundaries.roots(call.agent.id) if self.boundaries is not None else {}
+        roots = self.boundaries.roots(call.agent.chain) if self.boundaries is not None else {}
         facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
-        now = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = self._clock().isoformat(timespec="seconds")[:19] + "Z"
         given = PolicyInput(call=call, facts=facts, run=self.ledger.read_run(call.run), now=now)
         opaque = tuple(f"{item['argument']}: {item['why']}" for item in facts.opaque)
         decision = attended(self.policy.decide(given), opaque)

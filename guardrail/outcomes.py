@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from guardrail.calls import Call
 from guardrail.decisions import Reason
@@ -61,13 +61,16 @@ class Codec(Protocol):
         ...
 
 
+_encode: Final = json.JSONEncoder(allow_nan=False).encode
+
+
 class JsonCodec:
     """Keeps results that are plain JSON values and nothing else."""
 
     def dump(self, value: Any) -> bytes | None:
         """JSON bytes, or None where reading them back would give another value."""
         try:
-            body = json.dumps(value, allow_nan=False)
+            body = _encode(value)
             return body.encode() if _same(json.loads(body), value) else None
         except (TypeError, ValueError, RecursionError):
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 EVERY: Final = "*"
@@ -34,6 +35,7 @@ class Place:
     reached: bool = True
 
 
+@lru_cache(maxsize=1024)
 def tokens(pointer: str) -> tuple[str, ...]:
     """The reference tokens of a pointer, unescaped (RFC 6901, section 4).
 

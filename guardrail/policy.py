@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, Protocol
 
 import orjson
@@ -113,7 +113,7 @@ class AllOf:
     @property
     def revision(self) -> str:
         """Digest over the revisions of the parts, in order."""
-        return digest(*(policy.revision.encode() for policy in self._policies))
+        return _joined(*(policy.revision for policy in self._policies))
 
     @property
     def bundle(self) -> Mapping[str, Any]:
@@ -123,7 +123,12 @@ class AllOf:
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
         said = [_asked(policy, given) for policy in self._policies]
-        return strictest(said, revision=digest(*(decision.revision.encode() for decision in said)))
+        return strictest(said, revision=_joined(*(decision.revision for decision in said)))
+
+
+@lru_cache(maxsize=64)
+def _joined(*revisions: str) -> str:
+    return digest(*(revision.encode() for revision in revisions))
 
 
 def _asked(policy: Policy, given: PolicyInput) -> Decision:

@@ -139,8 +139,9 @@ def _carried_out(
     )
     if answer == "unrecorded":  # the ledger will read `unknown`; nobody may be told more than it can show
         return Outcome(status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error)
-    changed = call if call.body != attempt.call.body else None
-    return replace(outcome, approval=ticket.approval, changed=changed)
+    if ticket.approval is None and call is attempt.call:
+        return outcome
+    return replace(outcome, approval=ticket.approval, changed=call if call.body != attempt.call.body else None)
 
 
 def _not_admitted(

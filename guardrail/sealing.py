@@ -12,12 +12,11 @@ sealing, and the references by which records name calls. AES-GCM with random 96-
 
 from __future__ import annotations
 
-import hmac
 import os
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Final
 
@@ -153,8 +152,8 @@ class SealingKey:
         return plain[_SALT_BYTES:]
 
     def reference(self, key: str) -> str:
-        """How records name the call with this key: HMAC-SHA256, first 128 bits, in hex."""
-        return hmac.digest(self._reference_key, key.encode(), "sha256").hex()[:32]
+        """How records name the call with this key: keyed BLAKE2b (RFC 7693), 128 bits, in hex."""
+        return blake2b(key.encode(), digest_size=16, key=self._reference_key).hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -7,12 +7,14 @@ may change. Arguments and results never go into spans; only ids, effects, rule i
 
 from __future__ import annotations
 
+from contextvars import Token
 from time import perf_counter
 from types import TracebackType
 from typing import Final
 
 from opentelemetry import metrics, trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from guardrail.calls import Call
 from guardrail.outcomes import Outcome
@@ -29,13 +31,12 @@ class CallSpan:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._begun = perf_counter()
-        self._context = _TRACER.start_as_current_span(
-            f"execute_tool {call.tool.name}", kind=SpanKind.INTERNAL, record_exception=False
-        )
-        self._span: Span
+        self._span = _TRACER.start_span(f"execute_tool {call.tool.name}", kind=SpanKind.INTERNAL)
+        self._token: Token[Context] | None = None
 
     def __enter__(self) -> CallSpan:
-        self._span = self._context.__enter__()
+        if self._span.get_span_context().is_valid:  # else nothing is configured, and nothing is to be said
+            self._token = attach(trace.set_span_in_context(self._span))
         return self
 
     def ended(self, outcome: Outcome) -> None:
@@ -68,7 +69,9 @@ class CallSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        self._context.__exit__(None, None, None)  # what a tool raises may hold arguments: never into the span
+        if self._token is not None:
+            detach(self._token)
+        self._span.end()  # what a tool raises may hold arguments: it is never told to the span
 
 
 def _error_type(outcome: Outcome) -> str:

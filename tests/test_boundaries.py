@@ -1,11 +1,12 @@
 """An agent acts within its boundary and within those of everyone it acts for, or not at all."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.boundaries import Boundaries, Boundary, Money
@@ -497,25 +498,33 @@ def test_without_a_boundary_or_a_budget_nothing_is_taken():
     assert Boundaries({}).reservations(call(), now=NOW) == ()
 
 
+NAMES = st.lists(st.sampled_from(["a", "b", "calls", "money", "run", "always", "%2F", ""]), max_size=4).map(
+    "/".join
+)
+
+
 @settings(deadline=None)
+@example([("a/money/b", "x", "run", "r"), ("a", "b/calls", "run", "r")])
+@example([("a", "b/run/r", "always", "r"), ("a", "b", "run", "r/always")])
+@example([("a/calls/run/x", "b", "run", "y"), ("a", "b", "run", "x/calls/run/y")])
+@example([("a", "b%2Fc", "run", "r"), ("a", "b/c", "run", "r")])
 @given(
     st.lists(
-        st.tuples(st.text(max_size=5), st.text(max_size=5), st.sampled_from(["run", "day", "always"])),
+        st.tuples(NAMES, NAMES, st.sampled_from(["run", "day", "always"]), NAMES),
         min_size=2,
         max_size=2,
         unique=True,
     )
 )
-def test_no_two_budgets_share_a_scope(budgets: list[tuple[str, str, Any]]):
-    scopes = set()
-    for agent, name, per in budgets:
+def test_no_two_budgets_share_a_scope(budgets: list[tuple[str, str, Any, str]]):
+    scopes, expected = set[str](), set[tuple[str, ...]]()
+    for agent, name, per, run in budgets:
         money = Money(name=name, tool="bank/pay", argument="amount", limit=1, per=per)
-        chain = (agent,)
-        found = Boundaries({agent: Boundary(money=(money,), calls_per_run=1)}).reservations(
-            call({"amount": 0}, chain=chain), now=NOW
-        )
-        scopes |= {reservation.scope for reservation in found}
-    assert len(scopes) == len(set(budgets)) + len({agent for agent, _, _ in budgets})
+        boundaries = Boundaries({agent: Boundary(money=(money,), calls_per_run=1)})
+        attempted = replace(call({"amount": 0}, chain=(agent,)), run=run)
+        scopes |= {reservation.scope for reservation in boundaries.reservations(attempted, now=NOW)}
+        expected |= {(agent, run), (agent, name, per, run if per == "run" else "")}
+    assert len(scopes) == len(expected)
 
 
 # --- what is declared ---------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def written_by_hand(path: Path) -> bool:
     return "migrations" not in path.parts
 
 
-@pytest.mark.parametrize("path", filter(written_by_hand, modules()), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(filter(written_by_hand, modules())), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_and_its_functions_fit_on_the_screen(path: Path):
     text = path.read_text()
     long = {

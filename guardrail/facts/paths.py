@@ -64,7 +64,7 @@ def read_path(text: str, given: Surroundings) -> Findings:
 
 def is_inside(resolved: str, root: Path) -> bool:
     """Whether a resolved path is the root or beneath it; `/srv/app2` is not beneath `/srv/app`."""
-    return Path(resolved).is_relative_to(root)
+    return f"{resolved}/".startswith(f"{root}/" if root.name else "/")
 
 
 def _check_spelling(text: str) -> None:

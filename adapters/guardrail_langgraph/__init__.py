@@ -1,0 +1,38 @@
+"""Guardrail for LangGraph: every tool call of every agent in a graph goes down the line.
+
+from guardrail import Guardrail
+from guardrail_langgraph import wrap
+
+guard = Guardrail.from_config("guardrail.toml")
+graph = wrap(graph, guard, agents={"researcher": "researcher", "payer": "payer"})
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from guardrail_langgraph.codec import MessageCodec
+from guardrail_langgraph.coverage import Coverage, Item, coverage
+from guardrail_langgraph.tools import guard_tool
+from guardrail_langgraph.wrap import unwrap, wrap
+
+if TYPE_CHECKING:
+    from guardrail_langgraph.middleware import GuardrailMiddleware
+
+__all__ = [
+    "Coverage",
+    "GuardrailMiddleware",
+    "Item",
+    "MessageCodec",
+    "coverage",
+    "guard_tool",
+    "unwrap",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`GuardrailMiddleware` needs the package `langchain`; the rest does not."""
+    if name == "GuardrailMiddleware":
+        from guardrail_langgraph.middleware import GuardrailMiddleware  # noqa: PLC0415
+
+        return GuardrailMiddleware
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

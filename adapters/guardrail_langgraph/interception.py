@@ -1,0 +1,146 @@
+"""What stands in a tool node in place of its tool-call wrappers: the guard, innermost, sync and async.
+
+Innermost, because whoever stands inside of the guard could change what it has judged. Both forms,
+because a tool node with one of them skips it, or blocks the event loop, in the other mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from langgraph.errors import GraphInterrupt
+from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt.tool_node import ToolCallRequest
+
+from guardrail.errors import InvalidTool
+from guardrail_langgraph.answers import answer
+from guardrail_langgraph.binding import Binding
+from guardrail_langgraph.calls import Refused, Request, walk
+from guardrail_langgraph.places import Place
+from guardrail_langgraph.siblings import Sibling
+
+Execute = Callable[[ToolCallRequest], Any]
+ExecuteAsync = Callable[[ToolCallRequest], Awaitable[Any]]
+
+_WRAPPERS = ("_wrap_tool_call", "_awrap_tool_call")
+"""Where a tool node keeps its wrappers. Private names: `Interception` refuses a node without them."""
+
+
+class GuardedExecute:
+    """The execution of one tool call, under the guard: what outer wrappers get to call, 0 to n times.
+
+    Attributes:
+        binding: who acts, under which guard.
+    """
+
+    def __init__(self, binding: Binding, sibling: Sibling, execute: Callable[[ToolCallRequest], Any]) -> None:
+        self.binding = binding
+        self._sibling = sibling
+        self._execute = execute
+
+    def __call__(self, request: ToolCallRequest) -> Any:
+        """Judge and run in this thread."""
+        self._sibling.goes_on()
+        try:
+            walking = walk(self.binding, self._request(request), self._executing(request), awaits=False)
+            outcome = walking.perform()
+        except Refused as refused:
+            return self._answer(request, refused)
+        except GraphInterrupt as interrupt:
+            self._sibling.pauses(interrupt)
+            raise
+        return answer(self.binding.guard, walking.attempt.call, outcome, **_addressee(request))
+
+    async def awaited(self, request: ToolCallRequest) -> Any:
+        """Judge and run in this task."""
+        self._sibling.goes_on()
+        try:
+            walking = walk(self.binding, self._request(request), self._executing(request), awaits=True)
+            outcome = await walking.perform_async()
+        except Refused as refused:
+            return self._answer(request, refused)
+        except GraphInterrupt as interrupt:
+            self._sibling.pauses(interrupt)
+            raise
+        return answer(self.binding.guard, walking.attempt.call, outcome, **_addressee(request))
+
+    def _request(self, request: ToolCallRequest) -> Request:
+        called = request.tool_call
+        number = f"#{self._sibling.number}" if self._sibling.number else ""
+        return Request(
+            tool=request.tool,
+            name=called["name"],
+            arguments=called["args"],
+            id=f"{called.get('id') or ''}{number}",
+            place=Place.of(cast("Any", request).runtime.config),
+        )
+
+    def _executing(self, request: ToolCallRequest) -> Callable[[dict[str, Any]], Any]:
+        def execute(arguments: dict[str, Any]) -> Any:
+            # The request's own dictionary stands in the message history: a copy is changed, never that.
+            return self._execute(request.override(tool_call={**request.tool_call, "args": arguments}))
+
+        return execute
+
+    def _answer(self, request: ToolCallRequest, refused: Refused) -> Any:
+        return answer(self.binding.guard, refused.call, refused.outcome, **_addressee(request))
+
+
+def _addressee(request: ToolCallRequest) -> dict[str, Any]:
+    return {"name": request.tool_call["name"], "tool_call_id": request.tool_call.get("id")}
+
+
+class Interception:
+    """The guard in one tool node, around its tools and inside of the wrappers that it had.
+
+    Raises:
+        InvalidTool: the node keeps its wrappers elsewhere; this langgraph-prebuilt is not supported.
+    """
+
+    def __init__(self, binding: Binding, node: ToolNode) -> None:
+        if not all(hasattr(node, name) for name in _WRAPPERS):
+            raise InvalidTool(
+                f"the tool node {node.name!r} has no place for a tool-call wrapper",
+                fix="use langgraph-prebuilt >=1.1.1,<2",
+            )
+        self.binding = binding
+        self._node = node
+        self._before: tuple[Any, Any] = (getattr(node, _WRAPPERS[0]), getattr(node, _WRAPPERS[1]))
+
+    def install(self) -> None:
+        """Put the guard into the node."""
+        setattr(self._node, _WRAPPERS[0], self.blocking)
+        setattr(self._node, _WRAPPERS[1], self.awaiting)
+
+    def remove(self) -> None:
+        """Put back what was there."""
+        for name, wrapper in zip(_WRAPPERS, self._before, strict=True):
+            setattr(self._node, name, wrapper)
+
+    def blocking(self, request: ToolCallRequest, execute: Execute) -> Any:
+        """The sync wrapper."""
+        outer = self._before[0]
+        with Sibling(self._node, request) as sibling:
+            guarded = GuardedExecute(self.binding, sibling, execute)
+            return guarded(request) if outer is None else outer(request, guarded)
+
+    async def awaiting(self, request: ToolCallRequest, execute: ExecuteAsync) -> Any:
+        """The async wrapper."""
+        blocking, outer = self._before
+        async with Sibling(self._node, request) as sibling:
+            guarded = GuardedExecute(self.binding, sibling, execute)
+            if outer is not None:
+                return await outer(request, guarded.awaited)
+            if blocking is not None:
+                raise NotImplementedError(
+                    f"the tool node {self._node.name!r} has a wrap_tool_call and no awrap_tool_call: "
+                    "add one to run the graph asynchronously"
+                )
+            return await guarded.awaited(request)
+
+
+def interception(node: ToolNode) -> Interception | None:
+    """The guard that stands in a tool node, if one does."""
+    installed = getattr(getattr(node, _WRAPPERS[0], None), "__self__", None)
+    return installed if isinstance(installed, Interception) else None

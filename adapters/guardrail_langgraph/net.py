@@ -1,0 +1,96 @@
+"""The net below everything: no tool of a wrapped graph runs that did not pass the guard.
+
+A callback handler sees every run of a `BaseTool` below the graph, wherever it is started: sync, async,
+nested agents, function nodes, tasks. It cannot see plain function calls (`tool.func(…)`), nor tools
+whose caller replaces the callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.runnables.config import ensure_config
+
+from guardrail.errors import Denied
+from guardrail_langgraph.binding import Binding
+from guardrail_langgraph.places import Place, current_execution
+
+
+class Net(BaseCallbackHandler):
+    """Refuses, and records, every tool run that no guarded call stands for.
+
+    Args:
+        binding: whom to record a refusal for where no agent is known.
+    """
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,  # noqa: ARG002  (the interface's name; what a tool is given is nobody's business here)
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,  # noqa: ARG002
+        tags: list[str] | None = None,  # noqa: ARG002
+        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+        inputs: dict[str, Any] | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> None:
+        """Stop the tool before it starts.
+
+        Raises:
+            Denied: the tool did not come through the guard.
+        """
+        name = str(serialized.get("name"))
+        around = current_execution()
+        if around is not None and around.allows(name, run_id):
+            return
+        guard = self._binding.guard
+        place = Place.of(ensure_config())
+        agent = self._binding.agent if around is None else around.call.agent.id
+        chain = (agent,) if around is None else around.call.agent.chain
+        call, outcome = guard.refuse(
+            run=place.run(),
+            call_id=str(kwargs.get("tool_call_id") or run_id),
+            scope=place.scope,
+            agent=guard.agent(agent, chain),
+            tool=self._binding.unknown(name),
+            code="tool.unknown",
+            message=f"{name} was called past the guard: no guarded tool node or guard_tool stands before it",
+            fix=f"call it through a tool node, or guard it: guard_tool({name}, guard, agent=…)",
+        )
+        raise Denied(guard.explain(call, outcome), outcome=outcome)
+
+
+def with_net(callbacks: Any, net: Net) -> list[BaseCallbackHandler] | BaseCallbackManager:
+    """The callbacks of a graph with the net among them; what was there is not changed."""
+    if isinstance(callbacks, BaseCallbackManager):
+        manager = callbacks.copy()
+        manager.add_handler(net, inherit=True)
+        return manager
+    handlers: Sequence[BaseCallbackHandler] = callbacks or ()
+    return [*handlers, net]
+
+
+def without_net(callbacks: Any) -> list[BaseCallbackHandler] | BaseCallbackManager | None:
+    """The callbacks as they were before `with_net`."""
+    if isinstance(callbacks, BaseCallbackManager):
+        manager = callbacks.copy()
+        for handler in [handler for handler in manager.handlers if isinstance(handler, Net)]:
+            manager.remove_handler(handler)
+        return manager
+    return [handler for handler in callbacks or () if not isinstance(handler, Net)] or None
+
+
+def has_net(callbacks: Any) -> bool:
+    """Whether a net is among a graph's callbacks."""
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
+    return any(isinstance(handler, Net) for handler in handlers)

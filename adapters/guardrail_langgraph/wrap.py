@@ -1,0 +1,188 @@
+"""`wrap`: put the guard into a compiled graph, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+from langgraph.prebuilt import ToolNode
+
+from guardrail.errors import ConfigError, InvalidTool
+from guardrail.guard import Guardrail
+from guardrail_langgraph.binding import SERVER, Binding, WithoutCheckpointer
+from guardrail_langgraph.coverage import items_of
+from guardrail_langgraph.interception import Interception, interception
+from guardrail_langgraph.net import Net, has_net, with_net, without_net
+from guardrail_langgraph.walk import Found, Graph, walk
+
+_G = TypeVar("_G", bound=Graph)
+UNNAMED: Final = "LangGraph"
+"""The name of every graph that was given none."""
+
+
+def wrap(
+    graph: _G,
+    guard: Guardrail,
+    *,
+    agents: Mapping[str, str] | None = None,
+    strict: bool = False,
+    server: str = SERVER,
+    without_checkpointer: WithoutCheckpointer = "deny",
+) -> _G:
+    """Guard every tool call of every agent in a compiled graph, in place. Again is free.
+
+    Args:
+        graph: the outermost graph; agents inside of it, in its tools and in its functions are found.
+        guard: what judges.
+        agents: names of graphs or nodes → agents of guardrail.toml. A graph that is not named there is the
+            agent of its own name; one that has none (`LangGraph`) must be.
+        strict: refuse a graph with tools that no guard stands in front of.
+        server: whom the tools belong to: `SERVER/NAME` is how guardrail.toml declares them.
+        without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait` in
+            place until people have answered.
+
+    Returns:
+        The same graph.
+
+    Raises:
+        ConfigError: an agent has no name, or two; a name in `agents` is nowhere in the graph; with `strict`,
+            something is not guarded. The graph is as it was.
+        InvalidTool: a tool cannot be guarded as it stands. The graph is as it was.
+    """
+    graphs, found = walk(graph)
+    if strict:
+        _refuse_unguarded(found)
+    named = _Names(agents or {})
+    installed: list[Interception] = []
+    for node, places in _tool_nodes(found):
+        binding = Binding(
+            guard=guard,
+            agent=named.agent_of(node, places),
+            server=server,
+            entry=any(not place.behind_tool for place in places),
+            durable=all(place.durable for place in places),
+            without_checkpointer=without_checkpointer,
+        )
+        if not _is_installed(node, binding):
+            installed.append(Interception(binding, node))
+    outermost = Binding(guard=guard, agent=named.outermost(graph), server=server)
+    named.refuse_unused(graphs, found)
+    _refuse_ambiguous(found, outermost)
+    for interceptor in installed:
+        interceptor.install()
+    net = Net(outermost)
+    for each in graphs:
+        config = each.config or {}
+        if not has_net(config.get("callbacks")):
+            each.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
+    return graph
+
+
+def unwrap(graph: _G) -> _G:
+    """Take the guard out of a graph again, in place; tools guarded by `guard_tool` stay guarded.
+
+    Returns:
+        The same graph.
+    """
+    graphs, found = walk(graph)
+    for node, _ in _tool_nodes(found):
+        if (installed := interception(node)) is not None:
+            installed.remove()
+    for each in graphs:
+        if has_net((config := each.config or {}).get("callbacks")):
+            each.config = {**config, "callbacks": without_net(config.get("callbacks"))}
+    return graph
+
+
+def _tool_nodes(found: Iterable[Found]) -> list[tuple[ToolNode, list[Found]]]:
+    nodes: dict[int, tuple[ToolNode, list[Found]]] = {}
+    for item in found:
+        if item.kind == "tool node":
+            nodes.setdefault(id(item.thing), (item.thing, []))[1].append(item)
+    return list(nodes.values())
+
+
+def _is_installed(node: ToolNode, binding: Binding) -> bool:
+    present = interception(node)
+    if present is None:
+        return False
+    if present.binding.guard is not binding.guard or present.binding.agent != binding.agent:
+        raise ConfigError(
+            f"the tool node with {', '.join(sorted(node.tools_by_name))} is guarded already, as "
+            f"{present.binding.agent!r}, and would now be guarded as {binding.agent!r}",
+            fix="unwrap the graph first, or wrap it with the same guard and names",
+        )
+    return True
+
+
+def _refuse_unguarded(found: Iterable[Found]) -> None:
+    unguarded = [item for item in items_of(found) if item.kind != "tool node" and not item.guarded]
+    if unguarded:
+        raise ConfigError(
+            "not everything in this graph can be guarded by wrapping it:\n  "
+            + "\n  ".join(map(str, unguarded)),
+            fix="guard loose tools with guard_tool, and take provider tools from the model's tools",
+        )
+
+
+def _refuse_ambiguous(found: Iterable[Found], binding: Binding) -> None:
+    """Two different tools of one name would share what guardrail.toml declares of them."""
+    definitions: dict[str, str] = {}
+    for node, _ in _tool_nodes(found):
+        for name, tool in node.tools_by_name.items():
+            definition, _ = binding.definition(tool)
+            if definitions.setdefault(definition.title, definition.digest) != definition.digest:
+                raise InvalidTool(
+                    f"two different tools are called {name}",
+                    fix="rename one of them, or wrap their agents one by one with different servers",
+                )
+
+
+class _Names:
+    """Which agent a tool node acts for: bound here, once, from names that the developer gave."""
+
+    def __init__(self, agents: Mapping[str, str]) -> None:
+        self._agents = agents
+        self._used: set[str] = set()
+
+    def agent_of(self, node: ToolNode, places: list[Found]) -> str:
+        """The one agent of a tool node, wherever it stands."""
+        names = {self._agent_at(place) for place in places}
+        if len(names) > 1:
+            raise ConfigError(
+                f"one tool node ({', '.join(sorted(node.tools_by_name))}) is used by several agents: "
+                f"{', '.join(sorted(names))}",
+                fix="give each agent a tool node of its own",
+            )
+        return names.pop()
+
+    def outermost(self, graph: Graph) -> str:
+        """Who is named where a tool is called past the guard."""
+        return self._agents.get(graph.name, graph.name)
+
+    def _agent_at(self, place: Found) -> str:
+        within = [part for part in place.path[len(place.at) :] if not part.startswith(("~", "tool "))]
+        stands = [part for part in place.at[-1:] if not part.startswith(("~", "tool "))]
+        own = [place.graph.name] if place.graph.name != UNNAMED or not place.at else []
+        for name in (*reversed(within), *stands, *own):
+            if name in self._agents:
+                self._used.add(name)
+                return self._agents[name]
+        if place.graph.name == UNNAMED:
+            where = "/".join(place.at) or "the outermost graph"
+            raise ConfigError(
+                f"the agent at {where} has no name",
+                fix=f"name it, or say who it is: agents={{{(stands or [UNNAMED])[0]!r}: …}}",
+            )
+        return place.graph.name
+
+    def refuse_unused(self, graphs: Iterable[Graph], found: Iterable[Found]) -> None:
+        """A misspelt name would leave an agent under the wrong one."""
+        unused = sorted(set(self._agents) - self._used)
+        if unused:
+            known = {graph.name for graph in graphs} | {part for item in found for part in item.path}
+            names = sorted(name for name in known if not name.startswith(("~", "tool ")))
+            raise ConfigError(
+                f"agents names {', '.join(unused)}, which no tool node of this graph belongs to",
+                fix=f"names in this graph: {', '.join(names)}",
+            )

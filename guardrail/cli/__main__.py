@@ -1,0 +1,5 @@
+"""`python -m guardrail.cli` is `guardrail`."""
+
+from guardrail.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""`verify`: whether everything that was recorded is as it was written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
+from guardrail.cli.output import Output
+from guardrail.cli.visible import visible
+
+
+def verify(
+    *,
+    progress: Annotated[
+        bool | None,
+        typer.Option("--progress/--no-progress", help="A bar on standard error. Left out: on a terminal."),
+    ] = None,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Recompute every hash and compare every table with the records; name the first bad record."""
+    from guardrail.ledger.verify import verify as verify_ledger  # noqa: PLC0415  SQLAlchemy: help does without
+    from guardrail.sealing import SealingKey  # noqa: PLC0415  cryptography: likewise
+
+    settings = load(config)
+    # Opened by nothing but the verifier: checking a ledger may neither make one nor change it.
+    key = SealingKey.read(settings.key_path) if settings.key_path.exists() else None
+    with _bar(shown=sys.stderr.isatty() if progress is None else progress) as advance:
+        found = verify_ledger(settings.ledger_path, key=key, progress=advance)
+    output = Output(color=color)
+    if as_json:
+        output.document(found.as_json())
+    else:
+        output.table(
+            ("LOG", "MONTH", "RECORDS", "ROOT"), [(h.log, h.month, h.size, h.root) for h in found.heads]
+        )
+        output.line()
+        for fault in found.faults[1:]:
+            output.line(f"also bad: {visible(str(fault))}", style="red")
+        if found.closed:
+            output.line(
+                f"{found.closed:,} sealed details were not opened: their key is not {settings.key_path}"
+            )
+        if found.erased:
+            output.line(f"{found.erased:,} sealed details were erased; their records still verify.")
+        if found.ok:
+            output.line(f"Verified: {found.claim}.", style="green")
+            output.line(
+                "Whoever could rewrite the whole file could rewrite these heads too: keep a copy elsewhere."
+            )
+    found.require()  # names the first bad record
+
+
+@contextmanager
+def _bar(*, shown: bool) -> Generator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error, and what moves it."""
+    if not shown:
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415  only where it is drawn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("Verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("records"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, force_terminal=True)) as bars:
+        task = bars.add_task("verify", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -1,0 +1,129 @@
+"""`halt`, `unhalt` and `settle`: when agents must stop, and when nobody knows how a call ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, Person, listing, opened, person_or_user
+from guardrail.cli.output import Output
+from guardrail.cli.visible import visible
+
+if TYPE_CHECKING:
+    from guardrail.ledger import Ledger
+
+AgentName = Annotated[
+    str | None, typer.Option("--agent", metavar="NAME", help="One agent, also where it delegates.")
+]
+ToolTitle = Annotated[str | None, typer.Option("--tool", metavar="SERVER/NAME", help="One tool.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="RUN", help="One run, by its whole id.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every call of every agent.")]
+
+
+def halt(
+    *,
+    agent: AgentName = None,
+    tool: ToolTitle = None,
+    run: RunId = None,
+    everything: Everything = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why: agents and people read it.")] = "",
+    shown: Annotated[bool, typer.Option("--list", help="Show what is halted, halt nothing.")] = False,
+    person: Person = None,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Refuse calls from now on, in every process and in observe mode too. What runs already goes on."""
+    if shown:
+        with opened(config) as (settings, ledger):
+            output = listing(settings, color=color, as_json=as_json)
+            show_halts(output, ledger, as_json=as_json)
+        return
+    scope = _scope(agent=agent, tool=tool, run=run, everything=everything)
+    who = person_or_user(person)
+    with opened(config) as (_, ledger):
+        ledger.halt(scope, who.id, reason)
+    if as_json:
+        Output().document({"halted": scope, "by": who.id, "reason": reason})
+        return
+    output = Output(color=color)
+    output.line(f"Halted: {visible(scope)} ({visible(reason) or 'no reason given'})", style="bold red")
+    output.line(f"By {who}. Lift it with `guardrail unhalt`.")
+
+
+def unhalt(
+    *,
+    agent: AgentName = None,
+    tool: ToolTitle = None,
+    run: RunId = None,
+    everything: Everything = False,
+    person: Person = None,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Lift one halt; whatever else is halted stays so."""
+    scope = _scope(agent=agent, tool=tool, run=run, everything=everything)
+    who = person_or_user(person)
+    with opened(config) as (_, ledger):
+        ledger.unhalt(scope, who.id)
+        left = [halt.scope for halt in ledger.halts()]
+    if as_json:
+        Output().document({"unhalted": scope, "by": who.id, "still_halted": left})
+        return
+    output = Output(color=color)
+    output.line(f"No longer halted: {visible(scope)}", style="green")
+    output.line(f"By {who}.")
+    if left:
+        output.line(f"Still halted: {visible(', '.join(left))}", style="red")
+
+
+def settle(
+    call: Annotated[str, typer.Argument(metavar="CALL", help="The call: call_…, as listings show it.")],
+    *,
+    ran: Annotated[
+        bool | None, typer.Option("--ran/--did-not-run", help="What you found out; neither is the default.")
+    ] = None,
+    person: Person = None,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Say how a call ended whose outcome is unknown. One that did not run may be tried again."""
+    if ran is None:
+        raise typer.BadParameter("find out whether it ran, then add --ran or --did-not-run")
+    who = person_or_user(person)
+    with opened(config) as (_, ledger):
+        state = ledger.resolve(call, ran=ran, by=who.id)
+    if as_json:
+        Output().document({"call": call, "ran": ran, "state": state, "by": who.id})
+        return
+    output = Output(color=color)
+    meaning = "it ran, without a result" if ran else "it did not run; the same call may be tried again"
+    output.line(f"Settled: {visible(call)} is now {state}: {meaning}.")
+    output.line(f"By {who}.")
+
+
+def show_halts(output: Output, ledger: Ledger, *, as_json: bool) -> None:
+    """What is halted, by whom, and why."""
+    halts = ledger.halts()
+    if as_json:
+        output.document({"halts": [halt.as_json() for halt in halts]})
+    elif halts:
+        rows = [(halt.scope, halt.by, halt.at, halt.reason) for halt in halts]
+        output.table(("HALTED", "BY", "SINCE", "REASON"), rows)
+    else:
+        output.line("Nothing is halted.")
+
+
+def _scope(*, agent: str | None, tool: str | None, run: str | None, everything: bool) -> str:
+    """The scope that the options name: exactly one."""
+    named = [f"{kind}:{name}" for kind, name in (("agent", agent), ("run", run)) if name is not None]
+    if tool is not None:
+        named.append(f"tool:{tool if '/' in tool else f'local/{tool}'}")
+    if everything:
+        named.append("all")
+    if len(named) != 1:
+        raise typer.BadParameter("name exactly one of --agent NAME, --tool SERVER/NAME, --run RUN and --all")
+    return named[0]

@@ -1,0 +1,253 @@
+"""`doctor`: whether this project is in order, and what a person has to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
+from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
+from guardrail.cli.visible import visible
+from guardrail.errors import ConfigError, GuardrailError, LedgerUnavailable
+from guardrail.version import __version__
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.ledger import Ledger
+    from guardrail.ledger.listings import Status
+
+_DISTRIBUTION = "guardrail-runtime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """One thing that the doctor looked at.
+
+    Attributes:
+        about: what.
+        state: `ok` and `note` are in order, `warning` may be meant so, `error` is wrong, `down` out of reach.
+        text: how it is.
+        fix: what to do about it.
+    """
+
+    about: str
+    state: Literal["ok", "note", "warning", "error", "down"]
+    text: str
+    fix: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """For programs."""
+        return {"about": self.about, "state": self.state, "text": self.text, "fix": self.fix}
+
+
+def doctor(*, config: ConfigPath = CONFIG, as_json: AsJson = False, color: Color = None) -> None:
+    """Examine configuration, policies, ledger, halts, open calls and adapters."""
+    signs = [*_surroundings()]
+    observing = False
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        signs.append(Sign(about="configuration", state="error", text=error.message, fix=error.fix))
+    else:
+        observing = settings.mode == "observe"
+        signs += [*_configuration(config, settings), *_policies(settings), *_ledger(settings)]
+    signs += _adapters()
+    output = Output(color=color)
+    if as_json:
+        output.document({"healthy": _verdict(signs) == 0, "signs": [sign.as_json() for sign in signs]})
+    else:
+        if observing:
+            output.observing()
+        _show(output, signs)
+    raise typer.Exit(_verdict(signs))
+
+
+def _show(output: Output, signs: Sequence[Sign]) -> None:
+    output.grid(
+        [(cell(sign.state), sign.about, sign.text) for sign in signs],
+        widths=[7, max(len(sign.about) for sign in signs)],
+    )
+    for sign in signs:
+        if sign.fix:
+            output.line(f"To do ({sign.about}): {visible(sign.fix)}")
+
+
+def _verdict(signs: Sequence[Sign]) -> int:
+    states = {sign.state for sign in signs}
+    return DEPENDENCY_DOWN if "down" in states else NO if "error" in states else 0
+
+
+def _surroundings() -> Iterator[Sign]:
+    yield Sign(about="guardrail", state="ok", text=f"{__version__} on Python {platform.python_version()}")
+    if os.environ.get("RUST_BACKTRACE", "0") != "0":
+        yield Sign(
+            about="environment", state="warning", fix="unset RUST_BACKTRACE where agents run",
+            text="RUST_BACKTRACE is set: a panic of the Rego interpreter takes long and shows its innards",
+        )  # fmt: skip
+
+
+def _configuration(path: Path, config: Config) -> Iterator[Sign]:
+    agents = f"{len(config.agents)} agents, {len(config.tools)} tools declared"
+    yield Sign(about="configuration", state="ok", text=f"{path}: {agents}")
+    if config.mode == "observe":
+        fix = 'set mode = "enforce" once the decisions are as you want them'
+        yield Sign(
+            about="mode", state="warning", text="OBSERVE MODE: NOTHING IS ENFORCED (but halts)", fix=fix
+        )
+    else:
+        yield Sign(about="mode", state="ok", text="enforce")
+    for rule in config.policies.observe:
+        yield Sign(about="mode", state="warning", text=f"the rule {rule} is in observe mode: NOT ENFORCED")
+
+
+def _policies(config: Config) -> Iterator[Sign]:
+    from guardrail.bundles import Bundle  # noqa: PLC0415  the Rego interpreter: `guardrail --help` does without
+    from guardrail.policy import AllOf  # noqa: PLC0415  likewise
+    from guardrail.rego import RegoPolicy  # noqa: PLC0415  likewise
+
+    rego: list[RegoPolicy] = []
+    try:
+        if config.policy_paths:
+            bundle = Bundle.from_directory(*config.policy_paths)
+            rego.append(RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit))
+            yield Sign(
+                about="policies",
+                state="ok",
+                text=f"{len(bundle.rules)} modules pass pre-flight and their tests",
+            )
+        else:
+            yield Sign(
+                about="policies", state="warning", text="none are configured: the boundaries alone decide"
+            )
+        revision = AllOf([config.boundaries(), *rego]).revision
+        yield Sign(about="policy revision", state="ok", text=revision)
+    except GuardrailError as error:
+        yield Sign(
+            about="policies", state="error", text=error.message, fix=error.fix or "run `guardrail check`"
+        )
+    finally:
+        for policy in rego:
+            policy.close()
+
+
+def _ledger(config: Config) -> Iterator[Sign]:
+    if not config.ledger_path.exists():
+        text = f"{config.ledger_path} is not there yet: the first call makes it"
+        yield Sign(about="ledger", state="note", text=text)
+        return
+    try:
+        ledger = config.open_ledger()
+    except LedgerUnavailable as error:
+        yield Sign(about="ledger", state="down", text=error.message, fix=error.fix)
+        return
+    try:
+        yield from _about_ledger(ledger)
+    except LedgerUnavailable as error:
+        yield Sign(about="ledger", state="down", text=error.message, fix=error.fix)
+    finally:
+        ledger.close()
+
+
+def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
+    status = ledger.status()
+    size = f"{status.records:,} records, {status.runs:,} runs, {status.size + status.wal_size:,} bytes"
+    yield Sign(about="ledger", state="ok", text=f"{status.path}: {size}")
+    yield from _database(status)
+    yield from _key(status)
+    for log in status.logs:
+        held = f"held by process {log.pid} on {log.host} until {log.lease_until}" if log.held else "free"
+        yield Sign(about="lease", state="ok", text=f"log {log.id}: {log.size:,} records, {held}")
+    for halt in status.halts:
+        text = f"{halt.scope} IS HALTED since {halt.at} by {halt.by}: {halt.reason or 'no reason given'}"
+        yield Sign(
+            about="halt", state="warning", text=text, fix="lift it with `guardrail unhalt` once that is over"
+        )
+    if status.pending:
+        text = f"{status.pending} wait for a person"
+        yield Sign(about="approvals", state="note", text=text, fix="answer them: `guardrail approvals`")
+    if status.unknown:
+        yield Sign(
+            about="calls", state="error", text=f"{status.unknown} of unknown outcome: {_unknown(ledger)}",
+            fix="find out whether each ran, then `guardrail settle CALL --ran` or `--did-not-run`",
+        )  # fmt: skip
+    if status.started:
+        yield Sign(about="calls", state="ok", text=f"{status.started} run now")
+
+
+def _database(status: Status) -> Iterator[Sign]:
+    text = f"SQLite {status.sqlite_version} through {status.driver}"
+    if status.shareable:
+        yield Sign(about="database", state="ok", text=f"{text}, safe for several processes")
+    else:
+        fix = "install pysqlite3, or use a Python with SQLite 3.51.3 or newer"
+        yield Sign(about="database", state="warning", text=f"{text}: a second process is refused", fix=fix)
+    safe = status.journal_mode == "wal"
+    state: Literal["ok", "error"] = "ok" if safe else "error"
+    yield Sign(
+        about="journal",
+        state=state,
+        text=status.journal_mode,
+        fix="" if safe else "something changed it: open it once",
+    )
+
+
+def _key(status: Status) -> Iterator[Sign]:
+    if status.key_path is None:
+        return
+    mode = stat.S_IMODE(Path(status.key_path).stat().st_mode)
+    text = f"{status.key_path} ({status.key_id})"
+    if os.name == "posix" and mode & 0o077:
+        fix = f"chmod 600 {status.key_path}"
+        yield Sign(about="key", state="error", text=f"{text} is open to other users (mode {mode:o})", fix=fix)
+    else:
+        yield Sign(about="key", state="ok", text=text)
+
+
+def _unknown(ledger: Ledger, most: int = 10) -> str:
+    """The calls whose outcome nobody knows, by name."""
+    found: list[str] = []
+    for run in ledger.runs():
+        found += [
+            f"{call.reference} ({call.tool})" for call in ledger.calls(run.id) if call.state == "unknown"
+        ]
+        if len(found) > most:
+            return ", ".join(found[:most]) + ", …"
+    return ", ".join(found)
+
+
+def _adapters() -> Iterator[Sign]:
+    """The adapters, by what their extras need; none is imported: a listing must not load a framework."""
+    for entry in sorted(metadata.entry_points(group="guardrail.adapters"), key=lambda entry: entry.name):
+        needed = _needed(entry.name, metadata.version)
+        missing = [name for name, version in needed if version is None]
+        about = f"adapter {entry.name}"
+        if missing:
+            fix = f"to use it: pip install '{_DISTRIBUTION}[{entry.name}]'"
+            yield Sign(about=about, state="note", text=f"not usable: {', '.join(missing)} missing", fix=fix)
+        else:
+            yield Sign(
+                about=about, state="ok", text=", ".join(f"{name} {version}" for name, version in needed)
+            )
+
+
+def _needed(extra: str, version: Callable[[str], str]) -> list[tuple[str, str | None]]:
+    """The distributions that an extra names, each with the version installed here."""
+    found: list[tuple[str, str | None]] = []
+    for line in metadata.requires(_DISTRIBUTION) or ():
+        named = re.match(r"[A-Za-z0-9._-]+", line)
+        if named is None or not re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", line):
+            continue
+        try:
+            found.append((named[0], version(named[0])))
+        except metadata.PackageNotFoundError:
+            found.append((named[0], None))
+    return found

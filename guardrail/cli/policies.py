@@ -1,0 +1,181 @@
+"""`init`, `check` and `test`: from an empty folder to policies that are known to say what was meant."""
+
+from __future__ import annotations
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
+from guardrail.cli.output import NO, Output, cell
+from guardrail.cli.visible import visible
+from guardrail.errors import ConfigError
+
+if TYPE_CHECKING:
+    from guardrail.rego import Finding, TestResult
+
+_IGNORED = ("guardrail.db*", "guardrail.key")
+"""What never belongs in version control: the ledger with its companions, and the key."""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the project is.")] = Path(),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write a configuration, an example rule and its test to begin with."""
+    from guardrail.config import starter  # noqa: PLC0415  pydantic: `guardrail --help` does without
+
+    files = {Path("guardrail.toml"): starter()} | _read(
+        resources.files("guardrail.cli").joinpath("starter"), Path()
+    )
+    taken = [str(folder / name) for name in files if (folder / name).exists()]
+    if taken and not force:
+        raise ConfigError(
+            f"there already: {', '.join(taken)}", fix="give another folder, or replace them with --force"
+        )
+    try:
+        written = [_write(folder / name, text) for name, text in files.items()]
+        (folder / "workspace").mkdir(exist_ok=True)
+        written += _ignore(folder / ".gitignore")
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
+    output = Output()
+    for path in written:
+        output.line(f"wrote {visible(str(path))}")
+    where = "" if folder == Path() else f"cd {visible(str(folder))} && "
+    output.line(f"Next: {where}guardrail check && guardrail test")
+
+
+def check(
+    *,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Lint the configuration and the policies; every finding has its file, line and rule."""
+    from guardrail.cli.faults import faults  # noqa: PLC0415  the Rego interpreter: help does without
+
+    found = faults(config)
+    output = Output(color=color)
+    if as_json:
+        output.document({"findings": [_as_json(finding) for finding in found]})
+    else:
+        for finding in found:
+            output.heading(
+                cell(f"{finding.file}:{finding.line}: ")
+                .append_text(cell(finding.severity))
+                .append(f": {visible(finding.message)} [{finding.rule}]")
+            )
+        errors = sum(finding.severity == "error" for finding in found)
+        told = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'warning')}."
+        output.line(told if found else "Nothing to complain about.")
+    if any(finding.severity == "error" for finding in found):
+        raise typer.Exit(NO)
+
+
+def run_tests(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATHS]", help="Folders of policies. Left out: the configured ones."),
+    ] = None,
+    *,
+    select: Annotated[
+        str | None, typer.Option("-k", metavar="TEXT", help="Only tests whose name holds this.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="For all together.")
+    ] = 60.0,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    color: Color = None,
+) -> None:
+    """Run the Rego tests, rules named test_*, each by itself in a process of its own."""
+    from guardrail.bundles import Bundle  # noqa: PLC0415  the Rego interpreter: help does without
+    from guardrail.cli.faults import place  # noqa: PLC0415  likewise
+    from guardrail.rego import run_rego_tests  # noqa: PLC0415  likewise
+
+    folders = tuple(paths) if paths else load(config).policy_paths
+    if not folders:
+        raise ConfigError(
+            f"{config}: policies.paths: no policies are named", fix="name folders: guardrail test PATHS"
+        )
+    results = run_rego_tests(Bundle.from_directory(*folders), select=select, timeout=timeout)
+    output = Output(color=color)
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        tests = [_result_as_json(result, place(result.file, folders)) for result in results]
+        output.document({"passed": len(results) - len(failed), "failed": len(failed), "tests": tests})
+    else:
+        for result in results:
+            _show_result(output, result, place(result.file, folders))
+        told = f"{len(results) - len(failed)} passed, {len(failed)} failed."
+        output.line(told if results else "No tests: write rules test_* in files *_test.rego.")
+    if failed or not results:
+        raise typer.Exit(NO)
+
+
+def _show_result(output: Output, result: TestResult, file: str) -> None:
+    words = cell("passed" if result.passed else "failed")
+    words.append(
+        f"  {visible(result.title)}  ({visible(file)}:{result.line}, {result.duration * 1000:.1f} ms)"
+    )
+    output.heading(words)
+    if not result.passed:
+        output.line(visible(result.error or "it was false, or had no value"), indent=8)
+        for text in result.output:
+            output.line(visible(text), indent=8)
+
+
+def _result_as_json(result: TestResult, file: str) -> dict[str, object]:
+    return {
+        "name": result.title,
+        "file": file,
+        "line": result.line,
+        "passed": result.passed,
+        "error": result.error,
+        "output": list(result.output),
+        "seconds": result.duration,
+    }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "file": finding.file,
+        "line": finding.line,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+    }
+
+
+def _read(folder: Traversable, at: Path) -> dict[Path, str]:
+    """Every file in a folder of the package, by its path in there."""
+    found: dict[Path, str] = {}
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        here = at / item.name
+        found |= _read(item, here) if item.is_dir() else {here: item.read_text(encoding="utf-8")}
+    return found
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _ignore(path: Path) -> list[Path]:
+    """Add what is missing to a .gitignore; what stands there stays."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    missing = [line for line in _IGNORED if line not in before.splitlines()]
+    if not missing:
+        return []
+    gap = "" if not before or before.endswith("\n") else "\n"
+    return [_write(path, before + gap + "".join(f"{line}\n" for line in missing))]

@@ -1,0 +1,150 @@
+"""The timeline of a run, from its records: call → decision → approval → outcome, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from guardrail.cli.arguments import ShownArguments, shown_arguments
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One record of a call, in words.
+
+    Attributes:
+        at: RFC 3339, UTC.
+        event: what happened, in one word: `denied`, `asked`, `voted`, `admitted`, `returned`, …
+        why: reasons with their rules, people, messages.
+        observed: nothing was enforced.
+    """
+
+    at: str
+    event: str
+    why: tuple[str, ...] = ()
+    observed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {"at": self.at, "event": self.event, "why": list(self.why), "observed": self.observed}
+
+
+@dataclass(kw_only=True)
+class Story:
+    """What is recorded of one call, in order.
+
+    Attributes:
+        fields: of its first record that names the agent and the tool.
+        key: the call's key, where a detail that holds it can still be opened.
+        arguments: those that were judged; None = they were erased, or never had a form.
+        mask: what its decisions mask.
+        result: what was kept of the tool's result, as JSON text.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    key: str = ""
+    arguments: Mapping[str, Any] | None = None
+    mask: tuple[str, ...] = ()
+    result: str | None = None
+    steps: list[Step] = field(default_factory=list[Step])
+
+    @property
+    def reference(self) -> str:
+        """How people name the call."""
+        return f"call_{self.key[:16]}" if self.key else f"record {self.fields.get('call', '')}"
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The agents through which the tool was reached."""
+        return tuple(self.fields.get("chain") or (self.fields.get("agent", ""),))
+
+    @property
+    def state(self) -> str:
+        """The last thing that happened."""
+        return self.steps[-1].event if self.steps else ""
+
+    def shown(self, config: Config, *, reveal: bool = False) -> ShownArguments | None:
+        """Its arguments, as far as they may be shown."""
+        return (
+            None
+            if self.arguments is None
+            else shown_arguments(self.arguments, self.mask, config, reveal=reveal)
+        )
+
+    def take(self, fields: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
+        """Add one record."""
+        if "tool" in fields and not self.fields:
+            self.fields = fields
+        self.key = self.key or detail.get("key", "")
+        self.result = detail.get("result") or self.result
+        decision: Mapping[str, Any] = detail.get("decision") or {}
+        self.mask = tuple(dict.fromkeys((*self.mask, *decision.get("mask", ()))))
+        given: Mapping[str, Any] = detail.get("given") or {}
+        if self.arguments is None:
+            self.arguments = given.get("arguments")
+        self.steps.append(step(fields, detail))
+
+
+def stories(records: Iterable[Record]) -> list[Story]:
+    """What the records of one run say, a story a call, in the order in which the calls first appear.
+
+    Several processes write logs of their own: what puts their records in order is the time of their commits.
+    """
+    found: dict[str, Story] = {}
+    for record in sorted(records, key=lambda record: str(record.fields["at"])):
+        reference = record.fields.get("call")
+        if reference is not None:
+            detail = orjson.loads(record.detail) if record.detail is not None else None
+            found.setdefault(reference, Story()).take(record.fields, detail or {})
+    return list(found.values())
+
+
+def step(fields: Mapping[str, Any], detail: Mapping[str, Any]) -> Step:
+    """One record in words."""
+    kind: str = fields["kind"]
+    event, why = kind, list[str]()
+    if kind in ("denied", "asked", "admitted"):
+        why = _decided(fields, detail)
+    elif kind == "voted":
+        event = {"approve": "approved", "reject": "rejected"}[fields["answer"]]
+        why = [f"by {fields['person']} ({fields['channel']})", detail.get("reason", "")]
+    elif kind in ("settled", "late"):
+        event = "late" if kind == "late" else fields["status"]
+        ended = f"it {fields['status']} after it had been resolved without that" if kind == "late" else ""
+        lost = "the process that ran it is gone" if "lost" in fields else ""
+        why = [ended, lost, detail.get("message", "")]
+    elif kind == "resolved":
+        why = [f"{fields['by']} says that it {'ran' if fields['ran'] else 'did not run'}"]
+    if kind in ("asked", "expired", "cancelled"):
+        why.append(f"approval {fields['approval']}")
+    return Step(
+        at=fields["at"],
+        event=event,
+        why=tuple(text for text in why if text),
+        observed=bool(fields.get("observe") or fields.get("observed")),
+    )
+
+
+def _decided(fields: Mapping[str, Any], detail: Mapping[str, Any]) -> list[str]:
+    """What was decided, and why: in the policy's words where they are kept, else by rule."""
+    decision: Mapping[str, Any] = detail.get("decision") or {}
+    reasons: list[Mapping[str, Any]] = detail.get("stopped") or decision.get("reasons") or []
+    if fields["kind"] == "admitted" and fields.get("approval"):
+        why = [f"approval {fields['approval']} is used up"]  # the reasons stand where people were asked
+    else:
+        why = [f"{reason['message']} [{reason['rule']}]" for reason in reasons]
+        why = why or [f"[{rule}]" for rule in fields.get("rules", ())]
+    if fields.get("observe") and fields.get("decision") != "allow":
+        why.insert(0, f"OBSERVE MODE, not enforced: {fields['decision']}")
+    why += [f"over budget, not enforced [{rule}]" for rule in fields.get("over", ())]
+    why += [
+        f"observed, not enforced: {item['message']} [{item['rule']}]" for item in decision.get("observed", ())
+    ]
+    return why

@@ -1,0 +1,43 @@
+"""Which sealing key a ledger is used with: one for its whole life, and none silently made anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from guardrail.errors import LedgerUnavailable
+from guardrail.ledger import schema
+from guardrail.ledger.connection import Connection
+from guardrail.ledger.statements import text
+from guardrail.sealing import SealingKey
+
+_USED: Final = text(select(schema.sealed.c.key_id).order_by(schema.sealed.c.record.desc()).limit(1))
+
+
+def key_path(ledger: Path) -> Path:
+    """Where a ledger's key stands by default."""
+    return Path(f"{ledger}.key")
+
+
+def key_for(ledger: Path, connection: Connection, given: SealingKey | None) -> SealingKey:
+    """The key to use: the given one, else the file's, created where nothing is sealed yet.
+
+    Raises:
+        LedgerUnavailable: no key, or not the one that this ledger was sealed with.
+    """
+    used = connection.execute(_USED).fetchone()
+    path = key_path(ledger)
+    if given is not None:
+        key = given
+    elif used is not None or path.exists():
+        key = SealingKey.read(path)
+    else:
+        key = SealingKey.create(path)
+    if used is not None and used[0] != key.id:
+        raise LedgerUnavailable(
+            f"the ledger {ledger} was sealed with key {used[0]}, not with key {key.id} ({key.path or 'given'})",
+            fix="use the key that it was made with",
+        )
+    return key

@@ -1,0 +1,349 @@
+"""The ledger as the rest of guardrail sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, Settled, SettleAnswer
+from guardrail.approvals import Answer, Approval, ApprovalState
+from guardrail.calls import Principal
+from guardrail.errors import LedgerUnavailable
+from guardrail.ledger import forking
+from guardrail.ledger.admission import Admitting, Refusing, Settling
+from guardrail.ledger.connection import Database, DriverError, translate
+from guardrail.ledger.controls import Halt, Resolve, Unhalt
+from guardrail.ledger.definitions import BeginRun, StorePolicy
+from guardrail.ledger.keys import key_for
+from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedRun, Status
+from guardrail.ledger.migrations import bring_up
+from guardrail.ledger.notes import Remember
+from guardrail.ledger.queries import Reader
+from guardrail.ledger.requests import Cancel, CastVote, Expire
+from guardrail.ledger.verify import Verification, verify
+from guardrail.ledger.writer import Writer
+from guardrail.ledger.writes import Write
+from guardrail.policy import RunState
+from guardrail.records import Record
+from guardrail.sealing import SealingKey
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """One ledger, open in this process."""
+
+    def __init__(self, database: Database, key: SealingKey, writer: Writer, reader: Reader) -> None:
+        """Use `Ledger.open`."""
+        self._database = database
+        self._key = key
+        self._writer = writer
+        self._reader = reader
+        forking.watch(writer)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        key: SealingKey | None = None,
+        lease: float = 30.0,
+        wait: float = 5.0,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> Ledger:
+        """Open a ledger; a file that does not exist is created, an older one is migrated.
+
+        Args:
+            path: the SQLite file. `-wal`, `-shm` and `.lock` files appear beside it while it is used.
+            key: what details are sealed with; by default the file `<path>.key`, created where there is no ledger yet.
+            lease: seconds after which a process that shows no sign of life has lost the calls it was running.
+            wait: seconds to wait for another process's transaction before the ledger counts as locked.
+            clock: the time, in UTC.
+
+        Raises:
+            LedgerUnavailable: it cannot be opened; the message says why and what to do.
+        """
+        database = Database(Path(path).absolute(), wait=wait)
+        with database.lock:
+            try:
+                connection = database.open()
+                bring_up(connection)
+                found = key_for(database.path, connection, key)
+                database.ready()
+            except DriverError as error:
+                database.close()
+                raise translate(error, database.path) from error
+            except LedgerUnavailable:
+                database.close()
+                raise
+        writer = Writer(database, found, lease=lease, clock=clock)
+        return cls(database, found, writer, Reader(database, found, writer, clock))
+
+    def close(self) -> None:
+        """Commit what is buffered and close. Closing twice does nothing.
+
+        Raises:
+            LedgerUnavailable: what was buffered could not be committed.
+        """
+        if self._writer.is_closed:
+            return
+        forking.unwatch(self._writer)
+        try:
+            self._writer.close()
+        finally:
+            with self._database.lock:
+                self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- the line ------------------------------------------------------------------------------------
+
+    def start_run(self, run: str, *, principal: Principal, task: str = "") -> None:
+        """Begin a run; one that has begun already stays as it is.
+
+        Args:
+            run: its id.
+            principal: who the agents act for.
+            task: what they were asked to do, for people; sealed.
+        """
+        if run not in self._writer.memory.published:
+            self._writer.submit(BeginRun(run, principal, task, self._key), alone=True)
+
+    def read_run(self, run: str) -> RunState:
+        """The run as of its last commit; a fresh state where it is not known."""
+        return self._reader.run_state(run)
+
+    @overload
+    def write(self, write: Admit, *, alone: bool) -> Admission: ...
+    @overload
+    def write(self, write: Refuse, *, alone: bool) -> None: ...
+    @overload
+    def write(self, write: Settle, *, alone: bool) -> SettleAnswer: ...
+    def write(self, write: Admit | Refuse | Settle, *, alone: bool) -> Admission | SettleAnswer | None:
+        """Commit durably, then answer; blocks.
+
+        Args:
+            write: what to write.
+            alone: the caller knows of no other call in flight: commit in this thread, if nobody else is committing.
+
+        Raises:
+            LedgerError: this cannot be written (and nothing was).
+            LedgerUnavailable: the database is locked, full, lost, read-only or closed; nothing was written.
+        """
+        answer: Admission | SettleAnswer | None = self._writer.submit(self._prepared(write), alone=alone)
+        return answer
+
+    @overload
+    async def write_async(self, write: Admit, *, alone: bool) -> Admission: ...
+    @overload
+    async def write_async(self, write: Refuse, *, alone: bool) -> None: ...
+    @overload
+    async def write_async(self, write: Settle, *, alone: bool) -> SettleAnswer: ...
+    async def write_async(self, write: Admit | Refuse | Settle, *, alone: bool) -> Admission | SettleAnswer | None:
+        """The same for asyncio. Cancelling the caller does not undo the write."""
+        return await self._writer.submit_async(self._prepared(write), alone=alone)
+
+    def write_later(self, write: Settle) -> None:
+        """Buffer an outcome: it is committed with whatever comes next, after 20 ms at most, or by `flush`.
+
+        Whatever is written after this returns finds it settled.
+        """
+        self._writer.submit_later(self._prepared(write))
+
+    def flush(self) -> None:
+        """Commit what is buffered.
+
+        Raises:
+            LedgerUnavailable: it cannot be committed now; it stays buffered.
+        """
+        self._writer.flush()
+
+    def _prepared(self, write: Admit | Refuse | Settle) -> Write:
+        match write:
+            case Admit():
+                return Admitting(write, self._key)
+            case Refuse():
+                return Refusing(write, self._key)
+            case Settle():
+                return Settling(write, self._key)
+
+    # -- people --------------------------------------------------------------------------------------
+
+    def vote(self, approval: str, person: str, answer: Answer, *, channel: str, reason: str = "") -> Approval:
+        """Count one person's answer.
+
+        Args:
+            approval: id of the request.
+            person: id of a verified person; verifying is the channel's duty.
+            answer: `approve` or `reject`; one `reject` decides.
+            channel: where the vote was cast.
+            reason: why, in the person's words; sealed, and shown to the agent where the answer is no.
+
+        Returns:
+            The approval as it stands then.
+
+        Raises:
+            Conflict: there is no such request, it is decided already, or this person may not vote.
+        """
+        found: Approval = self._writer.submit(
+            CastVote(approval, person, answer, channel, reason, self._key), alone=True
+        )
+        return found
+
+    def cancel(self, approval: str) -> Approval:
+        """Withdraw a request that nobody waits for; one that is decided stays so.
+
+        Raises:
+            Conflict: there is no such request.
+        """
+        found: Approval = self._writer.submit(Cancel(approval), alone=True)
+        return found
+
+    def expire_due(self) -> tuple[Approval, ...]:
+        """Turn the silence on every overdue request into a refusal; answers those that expired now.
+
+        Nothing depends on this being called: an overdue request is refused wherever it is met.
+        """
+        found: tuple[Approval, ...] = self._writer.submit(Expire(), alone=True) if self._reader.is_due() else ()
+        return found
+
+    # -- operators -----------------------------------------------------------------------------------
+
+    def halt(self, scope: str, by: str, reason: str = "") -> None:
+        """Admit nothing in a scope from now on: `all`, `run:ID`, `agent:ID` (also as a delegator) or `tool:SERVER/NAME`.
+
+        Raises:
+            Conflict: the scope is none of these.
+        """
+        self._writer.submit(Halt(scope, by, reason, self._key), alone=True)
+
+    def unhalt(self, scope: str, by: str) -> None:
+        """Lift a halt.
+
+        Raises:
+            Conflict: the scope is not halted.
+        """
+        self._writer.submit(Unhalt(scope, by), alone=True)
+
+    def resolve(self, call: str, *, ran: bool, by: str) -> str:
+        """Say how a call ended whose outcome is unknown.
+
+        Args:
+            call: `call_…`, or the beginning of its key.
+            ran: it did: it reads `returned`, without a result. Otherwise its budgets are released and it may be
+                admitted again.
+            by: who says so.
+
+        Returns:
+            The state that the call has then.
+
+        Raises:
+            Conflict: no such call, or its outcome is known.
+        """
+        state: str = self._writer.submit(Resolve(call, ran, by), alone=True)
+        return state
+
+    def store_policy(self, revision: str, bundle: bytes) -> None:
+        """Keep a policy revision, once, so that its decisions can be recomputed.
+
+        Args:
+            revision: digest of everything that can change an answer.
+            bundle: all of that, as JSON.
+        """
+        if revision not in self._writer.memory.policies:
+            self._writer.submit(StorePolicy(revision, bundle), alone=True)
+            self._writer.memory.policies.add(revision)
+
+    def remember(self, run: str, name: str, value: Any) -> None:
+        """Keep a small JSON value about a run, for the adapter that knows what it means; the last one counts.
+
+        Args:
+            run: the run, or whatever else the adapter goes by (a thread).
+            name: what the value is.
+            value: plain JSON.
+        """
+        self._writer.submit(Remember(run, name, value), alone=True)
+
+    # -- questions -----------------------------------------------------------------------------------
+
+    def settled(self, key: str) -> Settled | InFlight | None:
+        """How the call with this key ended, or that it runs; None where it may be admitted.
+
+        For whoever waits for a call that runs in another process.
+        """
+        return self._reader.settled(key)
+
+    def recall(self, run: str, name: str) -> Any:
+        """What was remembered about a run under a name; None where nothing was."""
+        return self._reader.recall(run, name)
+
+    def approval(self, approval: str) -> Approval:
+        """One approval; overdue ones read `expired`.
+
+        Raises:
+            Conflict: there is none with this id.
+        """
+        return self._reader.approval(approval)
+
+    def approvals(self, state: ApprovalState | None = None) -> tuple[Approval, ...]:
+        """Approvals, the oldest first, all or those in one state."""
+        return self._reader.approvals(state)
+
+    def approval_arguments(self, approval: str) -> ApprovalArguments:
+        """What an approver is shown: the complete arguments, and what of them nothing may show.
+
+        Raises:
+            Conflict: there is no such approval, or its arguments were erased.
+        """
+        return self._reader.arguments(approval)
+
+    def runs(self) -> tuple[ListedRun, ...]:
+        """All runs, the latest first."""
+        return self._reader.runs()
+
+    def calls(self, run: str) -> tuple[ListedCall, ...]:
+        """The calls of a run, in the order in which they entered it."""
+        return self._reader.calls(run)
+
+    def call(self, reference: str) -> ListedCall:
+        """One call, by `call_…` or the beginning of its key.
+
+        Raises:
+            Conflict: there is none, or several begin so.
+        """
+        return self._reader.call(reference)
+
+    def records(self, run: str | None = None) -> Iterator[Record]:
+        """Records in the order in which they were committed, with their unsealed details; of one run or all.
+
+        Raises:
+            VerificationFailed: a sealed detail was changed.
+        """
+        return self._reader.records(run)
+
+    def halts(self) -> tuple[ListedHalt, ...]:
+        """The halt switches that are on, the oldest first."""
+        return self._reader.halts()
+
+    def status(self) -> Status:
+        """How the ledger is doing, for `guardrail doctor`."""
+        return self._reader.status()
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Check everything that is stored against the logs; see `guardrail.ledger.verify`.
+
+        Args:
+            progress: told how many records of how many are checked, from time to time.
+        """
+        return verify(self._database.path, key=self._key, progress=progress)

@@ -1,0 +1,63 @@
+"""What one process remembers of the rows it wrote last, so that it need not read them again.
+
+It is exact while no other connection has committed, which SQLite tells inside the transaction
+(`PRAGMA data_version`). After a foreign commit the rows are read, or checked, again. A transaction changes
+these rows in place; where it fails, everything is forgotten. Readers see only what was published after
+a commit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guardrail.ledger.rows import BudgetRow, LogRow, RunRow
+from guardrail.policy import RunState
+
+_MAX_ROWS: Final = 10_000
+
+
+class Memory:
+    """The rows of one writer."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, RunState] = {}
+        self.in_flight: dict[str, int] = {}  # key → fence, of the calls that this process runs
+        self.tools: set[str] = set()
+        self.policies: set[str] = set()
+        self.seen: tuple[int, int] | None = None
+        self.generation = 0
+        self.log: LogRow | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Believe nothing that the database can say better."""
+        self.seen = None
+        self.runs: dict[str, RunRow] = {}
+        self.budgets: dict[str, BudgetRow] = {}
+        self.halts: dict[str, str] | None = None
+        if self.log is not None:
+            self.log.stored = False
+
+    def refresh(self, seen: tuple[int, int]) -> None:
+        """Start a transaction: drop what a foreign commit may have changed.
+
+        Args:
+            seen: which connection this is, and its `data_version`; the latter means nothing on another connection.
+        """
+        if seen == self.seen:
+            return
+        self.seen = seen
+        self.generation += 1  # runs are kept, and checked by their position
+        self.budgets.clear()
+        self.halts = None
+        if self.log is not None:
+            self.log.stored = False  # its lease has to be looked at
+
+    def trim(self) -> None:
+        """Keep the size bounded."""
+        if len(self.runs) > _MAX_ROWS:
+            self.runs.clear()
+        if len(self.budgets) > _MAX_ROWS:
+            self.budgets.clear()
+        if len(self.published) > _MAX_ROWS:
+            self.published.clear()

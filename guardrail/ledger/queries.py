@@ -1,0 +1,284 @@
+"""Questions to the ledger: nothing here writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import bindparam, func, or_, select
+
+from guardrail.admission import InFlight, Settled
+from guardrail.approvals import Approval, ApprovalState
+from guardrail.errors import Conflict
+from guardrail.ledger import schema
+from guardrail.ledger.connection import Connection, Database, driver, is_safe
+from guardrail.ledger.controls import find_call
+from guardrail.ledger.leases import is_held, log_of
+from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
+from guardrail.ledger.migrations import revision
+from guardrail.ledger.notes import recall
+from guardrail.ledger.requests import find, read_approval
+from guardrail.ledger.rows import CallRow, LogRow, RunRow, no_usage
+from guardrail.ledger.statements import loading, text
+from guardrail.ledger.transaction import history_of, rfc3339
+from guardrail.ledger.writer import Writer
+from guardrail.merkle import frontier_root
+from guardrail.policy import RunState
+from guardrail.records import Record
+from guardrail.sealing import SealingKey
+
+_PAGE: Final = 500
+_runs, _calls, _records, _sealed = schema.runs.c, schema.calls.c, schema.records.c, schema.sealed.c
+_approvals = schema.approvals.c
+_POSITION: Final = text(select(_runs.position).where(_runs.id == bindparam("id")))
+_RUN: Final = loading(schema.runs, "id", 1)
+_RUNS: Final = text(select(schema.runs).order_by(_runs.started.desc(), _runs.id))
+_LOGS: Final = text(select(schema.logs).order_by(schema.logs.c.id))
+_HALTS: Final = text(select(schema.controls).order_by(schema.controls.c.at, schema.controls.c.scope))
+_PLACE: Final = (_records.log, _records.sequence)
+_with_place = select(schema.calls, *_PLACE).join_from(
+    schema.calls, schema.records, _calls.record == _records.id, isouter=True
+)
+_CALLS_OF: Final = text(_with_place.where(_calls.run == bindparam("run")).order_by(_calls.position))
+_CALL: Final = text(_with_place.where(_calls.key == bindparam("key")))
+_with_detail = select(
+    _records.id, _records.log, _records.sequence, _records.kind, _records.body, _sealed.body
+).join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
+_RECORD: Final = text(_with_detail.where(_records.id == bindparam("id")))
+_after = _with_detail.where(_records.id > bindparam("after")).order_by(_records.id).limit(_PAGE)
+_RECORDS: Final = text(_after)
+_RECORDS_OF: Final = text(_after.where(_records.run == bindparam("run")))
+_APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.id))
+_ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
+_IS_DUE: Final = text(
+    select(_approvals.id).where(_approvals.state == "pending", _approvals.expires_at <= bindparam("now")).limit(1)
+)
+_COUNTS: Final = text(
+    select(
+        select(func.count()).select_from(schema.records).scalar_subquery(),
+        select(func.count()).select_from(schema.runs).scalar_subquery(),
+        select(func.count()).select_from(schema.approvals).where(_approvals.state == "pending").scalar_subquery(),
+    )
+)
+_OPEN_CALLS: Final = text(
+    select(_calls.state, _calls.log, _calls.log_fence).where(
+        or_(_calls.state == "started", _calls.state == "unknown")
+    )
+)
+
+
+class Reader:
+    """Reads one ledger; the writer's memory and identity say what this process knows itself."""
+
+    def __init__(self, database: Database, key: SealingKey, writer: Writer, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._key = key
+        self._writer = writer
+        self._clock = clock
+
+    # -- the line ------------------------------------------------------------------------------------
+
+    def run_state(self, run: str) -> RunState:
+        """The run as of its last commit; what this process has published is used while it is still that."""
+        published = self._writer.memory.published
+        with self._database.reading() as connection:
+            found = connection.execute(_POSITION, (run,)).fetchone()
+            if found is None:
+                return RunState(id=run, started=rfc3339(self._clock()), usage=no_usage())
+            known = published.get(run)
+            if known is not None and known.position == found[0]:
+                return known
+            connection.execute("BEGIN")
+            try:
+                state = _read_run(connection, run)
+            finally:
+                connection.execute("ROLLBACK")
+        published[run] = state
+        return state
+
+    def settled(self, key: str) -> Settled | InFlight | None:
+        """How a call ended, or whether it runs; None where it may be admitted."""
+        with self._database.reading() as connection:
+            found = connection.execute(_CALL, (key,)).fetchone()
+            if found is None:
+                return None
+            row = CallRow(*found[:-2])
+            state = self._state(row, _logs_of(connection))
+            if state == "started":
+                return InFlight(elsewhere=row.key not in self._writer.memory.in_flight)
+            if state not in ("returned", "raised", "unknown"):
+                return None
+            detail = self._detail_of(connection, row.record) if row.state == state else {}
+        result: str | None = detail.get("result")
+        return Settled(
+            status=state,
+            result=None if result is None else result.encode(),
+            message=detail.get("message") or "",
+        )
+
+    def recall(self, run: str, name: str) -> Any:
+        """What was remembered about a run."""
+        with self._database.reading() as connection:
+            return recall(connection, run, name)
+
+    def is_due(self) -> bool:
+        """Whether a request waits past its time."""
+        with self._database.reading() as connection:
+            return connection.execute(_IS_DUE, (rfc3339(self._clock()),)).fetchone() is not None
+
+    # -- listings ------------------------------------------------------------------------------------
+
+    def runs(self) -> tuple[ListedRun, ...]:
+        """All runs, the latest first."""
+        with self._database.reading() as connection:
+            return tuple(self._run(connection, row) for row in connection.execute(_RUNS).fetchall())
+
+    def calls(self, run: str) -> tuple[ListedCall, ...]:
+        """The calls of a run, in the order in which they entered it."""
+        with self._database.reading() as connection:
+            logs = _logs_of(connection)
+            return tuple(self._call(row, logs) for row in connection.execute(_CALLS_OF, (run,)).fetchall())
+
+    def call(self, reference: str) -> ListedCall:
+        """One call."""
+        with self._database.reading() as connection:
+            key, _ = find_call(connection, reference)
+            return self._call(connection.execute(_CALL, (key,)).fetchone(), _logs_of(connection))
+
+    def approval(self, number: str) -> Approval:
+        """One approval."""
+        with self._database.reading() as connection:
+            return self._overdue(find(connection, number))
+
+    def approvals(self, state: ApprovalState | None) -> tuple[Approval, ...]:
+        """Approvals, the oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_APPROVALS).fetchall()
+            every = [self._overdue(read_approval(connection, row)) for row in rows]
+        return tuple(approval for approval in every if state in (None, approval.state))
+
+    def arguments(self, number: str) -> ApprovalArguments:
+        """What an approver is shown."""
+        with self._database.reading() as connection:
+            find(connection, number)
+            detail = self._detail_of(connection, connection.execute(_ASKED_BY, (number,)).fetchone()[0])
+        if "arguments" not in detail:
+            raise Conflict(f"the arguments of approval {number} were erased", fix="reject it")
+        mask = tuple(detail["decision"]["mask"])
+        return ApprovalArguments(approval=number, arguments=detail["arguments"], mask=mask)
+
+    def records(self, run: str | None) -> Iterator[Record]:
+        """Records in the order of their commits, with their details."""
+        after = 0
+        while True:
+            with self._database.reading() as connection:
+                if run is None:
+                    page = connection.execute(_RECORDS, (after,)).fetchall()
+                else:
+                    page = connection.execute(_RECORDS_OF, (after, run)).fetchall()
+            yield from (self._record(row) for row in page)
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    def halts(self) -> tuple[ListedHalt, ...]:
+        """The halt switches that are on, the oldest first."""
+        with self._database.reading() as connection:
+            return tuple(
+                ListedHalt(scope=scope, by=by, reason=reason, at=at)
+                for scope, by, reason, at in connection.execute(_HALTS).fetchall()
+            )
+
+    def status(self) -> Status:
+        """How the ledger is doing."""
+        path = self._database.path
+        halts = self.halts()
+        with self._database.reading() as connection:
+            records, runs, pending = connection.execute(_COUNTS).fetchone()
+            logs = _logs_of(connection)
+            states = [self._open_state(*row, logs) for row in connection.execute(_OPEN_CALLS).fetchall()]
+            (journal_mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            form = revision(connection)
+        wal = f"{path}-wal"
+        return Status(
+            path=str(path), driver=driver.__name__.partition(".")[0], sqlite_version=driver.sqlite_version,
+            shareable=is_safe(driver.sqlite_version_info), revision=form or "", journal_mode=journal_mode,
+            size=path.stat().st_size, wal_size=os.path.getsize(wal) if os.path.exists(wal) else 0,
+            key_id=self._key.id, key_path=None if self._key.path is None else str(self._key.path),
+            records=records, runs=runs, started=states.count("started"), unknown=states.count("unknown"),
+            pending=pending, logs=tuple(self._log(log) for log in logs.values()), halts=halts,
+        )  # fmt: skip
+
+    # -- parts ---------------------------------------------------------------------------------------
+
+    def _state(self, row: CallRow, logs: dict[int, LogRow]) -> Any:
+        if self._writer.memory.in_flight.get(row.key) == row.fence:
+            return row.state
+        return self._open_state(row.state, row.log, row.log_fence, logs)
+
+    def _open_state(self, state: str, number: int, fence: int, logs: dict[int, LogRow]) -> str:
+        """A started call reads `unknown` once its owner is gone."""
+        log = logs.get(number)
+        if state != "started":
+            return state
+        alive = log is not None and log.fence == fence and is_held(log, self._writer.identity, self._clock())
+        return state if alive else "unknown"
+
+    def _call(self, found: tuple[Any, ...], logs: dict[int, LogRow]) -> ListedCall:
+        row = CallRow(*found[:-2])
+        return ListedCall(
+            key=row.key, reference=f"call_{row.key[:16]}", run=row.run, id=row.call, scope=row.scope,
+            agent=row.agent, tool=row.tool, effect=row.effect, started=row.started, state=self._state(row, logs),
+            attempts=row.fence, approval=row.approval, log=found[-2], sequence=found[-1],
+        )  # fmt: skip
+
+    def _run(self, connection: Connection, row: tuple[Any, ...]) -> ListedRun:
+        run, principal, started, position, version, labels, usage, record = row
+        return ListedRun(
+            id=run, principal=principal, started=started, position=position, version=version,
+            labels=tuple(orjson.loads(labels)), usage=orjson.loads(usage),
+            task=self._detail_of(connection, record).get("task") or None,
+        )  # fmt: skip
+
+    def _log(self, log: LogRow) -> ListedLog:
+        until = datetime.fromtimestamp(log.lease_until, UTC)
+        return ListedLog(
+            id=log.id, month=log.month, size=log.size, root=frontier_root(log.nodes).hex(), closed=bool(log.closed),
+            held=is_held(log, self._writer.identity, self._clock()), host=log.host, pid=log.pid,
+            lease_until=rfc3339(until),
+        )  # fmt: skip
+
+    def _overdue(self, approval: Approval) -> Approval:
+        late = approval.state == "pending" and approval.expires_at <= rfc3339(self._clock())
+        return replace(approval, state="expired") if late else approval
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        _, log, sequence, kind, body, sealed = row
+        detail = None
+        if sealed is not None:
+            detail = self._key.unseal(sealed, orjson.loads(body)["detail"])
+        return Record(log=log, sequence=sequence, kind=kind, body=body, detail=detail)
+
+    def _detail_of(self, connection: Connection, record: int) -> dict[str, Any]:
+        """The sealed detail of a record; empty where there is none any more."""
+        row = connection.execute(_RECORD, (record,)).fetchone()
+        found = None if row is None else self._record(row).detail
+        detail: dict[str, Any] = {} if found is None else orjson.loads(found)
+        return detail
+
+
+def _logs_of(connection: Connection) -> dict[int, LogRow]:
+    return {row[0]: log_of(row) for row in connection.execute(_LOGS).fetchall()}
+
+
+def _read_run(connection: Connection, run: str) -> RunState:
+    row: tuple[Any, ...] = connection.execute(_RUN, (run,)).fetchone()
+    name, principal, started, position, version, labels, usage, record = row
+    return RunRow(
+        name, principal, started, position, version, tuple(orjson.loads(labels)), orjson.loads(usage), record,
+        history_of(connection, run),
+    ).publish()  # fmt: skip

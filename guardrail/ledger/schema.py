@@ -1,0 +1,212 @@
+"""The tables. SQLAlchemy Core owns them; statements over them are in `statements`, migrations in `migrations`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    REAL,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+REVISION: Final = "0001"
+"""Head of the migrations: a fresh file is created in this form at once."""
+
+metadata: Final = MetaData()
+
+
+def _column(name: str, kind: type[Integer | Text | REAL | LargeBinary], *, null: bool = False) -> Column[object]:
+    return Column(name, kind, nullable=null)
+
+
+PLACES: Final = 40
+"""A record's id is its log's number, shifted by so many bits, and its sequence: no place is taken twice."""
+
+records: Final = Table(
+    "records",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _column("month", Integer),  # of the log, as 202601
+    _column("log", Integer),
+    _column("sequence", Integer),
+    _column("kind", Text),
+    _column("run", Text, null=True),
+    _column("body", LargeBinary),
+    _column("leaf", LargeBinary),
+    Index("records_run", "run"),
+    sqlite_strict=True,
+)
+
+sealed: Final = Table(
+    "sealed",
+    metadata,
+    Column("record", Integer, primary_key=True),
+    _column("key_id", Text),
+    _column("body", LargeBinary),
+    sqlite_strict=True,
+)
+
+logs: Final = Table(
+    "logs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _column("month", Integer),
+    _column("size", Integer),
+    _column("frontier", LargeBinary),
+    _column("closed", Integer),
+    _column("fence", Integer),  # number of the lease; grows with every new holder
+    _column("writer", Text),  # random, one for every ledger object
+    _column("host", Text),
+    _column("machine", Text),  # boot id and process namespace: where process numbers can be compared
+    _column("pid", Integer),
+    _column("process_started", Text),
+    _column("lease_until", REAL),  # seconds since the epoch
+    sqlite_strict=True,
+)
+
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _column("principal", Text),
+    _column("started", Text),
+    _column("position", Integer),
+    _column("version", Integer),
+    _column("labels", LargeBinary),  # JSON
+    _column("usage", LargeBinary),  # JSON
+    _column("record", Integer),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+calls: Final = Table(
+    "calls",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _column("reference", Text),
+    _column("run", Text),
+    _column("call", Text),
+    _column("scope", Text),
+    _column("agent", Text),
+    _column("tool", Text),
+    _column("effect", Text),
+    _column("started", Text),
+    _column("position", Integer),  # of the run, when the call last entered its history
+    _column("state", Text),
+    _column("fence", Integer),  # number of the attempt
+    _column("log", Integer),  # with log_fence: the lease under which the attempt runs
+    _column("log_fence", Integer),
+    _column("resumed", Integer),  # 1 = this attempt resumes a suspended one
+    _column("reserved", LargeBinary),  # JSON: what this attempt took from which budgets
+    _column("approval", Text, null=True),
+    _column("moves", Integer),  # how many records have changed the state
+    _column("record", Integer),  # the last of them
+    Index("calls_run", "run", "position"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+approvals: Final = Table(
+    "approvals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _column("key", Text),
+    _column("digest", Text),
+    _column("run", Text),
+    _column("agent", Text),
+    _column("chain", LargeBinary),  # JSON
+    _column("principal", Text),
+    _column("tool", Text),
+    _column("asks", LargeBinary),  # JSON
+    _column("revision", Text),
+    _column("requested_at", Text),
+    _column("expires_at", Text),
+    _column("record", Integer),  # the request; its sealed detail holds the arguments
+    _column("state", Text),
+    Index("approvals_key", "key"),
+    Index("approvals_pending", "expires_at", sqlite_where=text("state = 'pending'")),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+votes: Final = Table(
+    "votes",
+    metadata,
+    Column("approval", Text, ForeignKey("approvals.id"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    _column("answer", Text),
+    _column("channel", Text),
+    _column("at", Text),
+    _column("reason", Text),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+budgets: Final = Table(
+    "budgets",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    _column("name", Text),
+    _column("unit", Text),
+    _column("used", Integer),
+    _column("limit", Integer),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+controls: Final = Table(
+    "controls",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    _column("by", Text),
+    _column("reason", Text),
+    _column("at", Text),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+policies: Final = Table(
+    "policies",
+    metadata,
+    Column("revision", Text, primary_key=True),
+    _column("bundle", LargeBinary),
+    _column("at", Text),
+    _column("record", Integer),
+    sqlite_strict=True,
+)
+
+tools: Final = Table(
+    "tools",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    _column("title", Text),
+    _column("definition", LargeBinary),
+    _column("at", Text),
+    _column("record", Integer),
+    sqlite_strict=True,
+)
+
+notes: Final = Table(
+    "notes",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    _column("value", LargeBinary),  # JSON
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+INSERT_ONLY: Final = tuple(
+    f"CREATE TRIGGER records_no_{verb.lower()} BEFORE {verb} ON records "
+    "BEGIN SELECT RAISE(ABORT, 'records are written once'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+"""Honest programs cannot change a record. Whoever edits the file can; the Merkle logs show that."""

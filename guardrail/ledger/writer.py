@@ -1,0 +1,373 @@
+"""Group commit: whoever is alone commits at once; what piles up meanwhile is committed together.
+
+A caller that is the only one commits in its own thread. Otherwise writes pile up while the writer thread
+commits the batch before, and are committed as the next one: no timer decides how large a batch is. All
+threads that wait for a batch wait at one gate; all tasks of one event loop are woken by one call.
+
+An outcome may be buffered: it rides with whatever is committed next, after at most 20 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from guardrail.errors import GuardrailError, LedgerError, LedgerUnavailable
+from guardrail.ledger import leases
+from guardrail.ledger.connection import Database, DriverError, code, is_environment, translate
+from guardrail.ledger.identity import Identity
+from guardrail.ledger.memory import Memory
+from guardrail.ledger.transaction import Transaction
+from guardrail.ledger.writes import Write
+from guardrail.sealing import SealingKey
+
+RIDE: Final = 0.02
+"""How long a buffered outcome waits for company, in seconds."""
+_RETRY: Final = 1.0
+_UNANSWERED: Final = object()
+
+
+class _Item:
+    """One write on its way, and where its answer goes."""
+
+    __slots__ = ("answer", "error", "future", "write")
+
+    def __init__(self, write: Write, future: asyncio.Future[Any] | None = None) -> None:
+        self.write = write
+        self.future = future
+        self.answer: Any = _UNANSWERED
+        self.error: Exception | None = None
+
+    def failure(self) -> Exception | None:
+        """Why there is no answer, if there is none."""
+        if self.error is None and isinstance(self.answer, GuardrailError):
+            return self.answer  # refused, and that was committed
+        if self.error is None and self.answer is _UNANSWERED:
+            return LedgerUnavailable("the ledger did not commit this", fix="see the log")
+        return self.error
+
+    def result(self) -> Any:
+        failure = self.failure()
+        if failure is not None:
+            raise failure
+        return self.answer
+
+
+class _Batch:
+    """Writes that will be committed together, and the gate at which their callers wait."""
+
+    __slots__ = ("gate", "items")
+
+    def __init__(self) -> None:
+        self.items: list[_Item] = []
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def finish(self) -> None:
+        """Wake whoever waits: threads by the gate, one after the other; tasks by one call for each loop."""
+        self.gate.release()
+        loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+        for item in self.items:
+            if item.future is not None:
+                loops.setdefault(item.future.get_loop(), []).append(item)
+        for loop, items in loops.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_answer, items)
+
+
+def _answer(items: list[_Item]) -> None:
+    for item in items:
+        if item.future is None or item.future.done():
+            continue
+        failure = item.failure()
+        if failure is not None:
+            item.future.set_exception(failure)
+        else:
+            item.future.set_result(item.answer)
+
+
+class Writer:
+    """Commits what it is given. Every method may be called from every thread."""
+
+    def __init__(
+        self, database: Database, key: SealingKey, *, lease: float, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._key = key
+        self._lease = lease
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """A new writer, as after a fork: another identity, nothing remembered, nothing in flight."""
+        self.identity = Identity.of_this_process()
+        self.memory = Memory()
+        self._bell = threading.Condition(threading.Lock())
+        self._batch = _Batch()
+        self._later: list[tuple[float, _Item]] = []
+        self._thread: threading.Thread | None = None
+        self._resting = False  # the thread has to be woken to look at the buffer
+        self._ticking = False  # something was buffered since the thread looked last
+        self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._closed
+
+    def pause(self) -> None:
+        """Before a fork: finish, close every connection, hold everything back."""
+        self._database.lock.acquire()
+        self._database.release()
+
+    def resume(self) -> None:
+        """After the fork, in the parent: go on."""
+        self._database.resume()
+        self._database.lock.release()
+
+    def restart_in_child(self) -> None:
+        """After the fork, in the child."""
+        self._database.forget()
+        self.restart()
+
+    # -- asking --------------------------------------------------------------------------------------
+
+    def submit(self, write: Write, *, alone: bool) -> Any:
+        """Commit and answer; blocks."""
+        if alone:
+            item = _Item(write)
+            if self._inline(item):
+                return item.result()
+        batch, item = self._enqueue(write, None)
+        with batch.gate:
+            pass
+        return item.result()
+
+    async def submit_async(self, write: Write, *, alone: bool) -> Any:
+        """Commit and answer; a caller that is cancelled meanwhile does not undo it."""
+        if alone:
+            item = _Item(write)
+            if self._inline(item):
+                return item.result()
+        future = asyncio.get_running_loop().create_future()
+        self._enqueue(write, future)
+        return await future
+
+    def submit_later(self, write: Write) -> None:
+        """Commit with the next batch. Whatever is submitted after this returns finds it done."""
+        with self._bell:
+            self._check_open()
+            self._later.append((time.monotonic() + RIDE, _Item(write)))
+            self._ticking = True
+            if self._resting:
+                self._bell.notify()
+            self._start()
+
+    def flush(self) -> None:
+        """Commit what is buffered, now.
+
+        Raises:
+            LedgerUnavailable: it cannot be committed; it stays buffered.
+        """
+        with self._database.lock:
+            if self._later:
+                item = _Item(Write())
+                self._commit([item], wait=self._database.wait)
+                item.result()
+
+    def close(self) -> None:
+        """Commit what is buffered, give the log back and stop.
+
+        Raises:
+            LedgerUnavailable: what is buffered cannot be committed.
+        """
+        try:
+            with self._database.lock:
+                if self.memory.log is not None or self._later:
+                    item = _Item(leases.GiveBack())
+                    self._commit([item], wait=self._database.wait)
+                    item.result()
+        finally:
+            with self._bell:
+                self._closed = True
+                self._bell.notify()
+            if self._thread is not None:
+                self._thread.join()
+
+    # -- the queue -----------------------------------------------------------------------------------
+
+    def _enqueue(self, write: Write, future: asyncio.Future[Any] | None) -> tuple[_Batch, _Item]:
+        item = _Item(write, future)
+        with self._bell:
+            self._check_open()
+            batch = self._batch
+            batch.items.append(item)
+            if len(batch.items) == 1:
+                self._bell.notify()
+            self._start()
+        return batch, item
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LedgerUnavailable("the ledger is closed", fix="open it again")
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="guardrail-ledger", daemon=True)
+            self._thread.start()
+
+    def _serve(self) -> None:
+        """The writer thread: commit what has piled up, what is due, and the lease before it runs out."""
+        while True:
+            with self._bell:
+                self._rest()
+                batch = self._batch if self._batch.items else None
+                if batch is not None:
+                    self._batch = _Batch()
+                elif self._closed:
+                    return
+            try:
+                with self._database.lock:
+                    if batch is not None or self._is_due():
+                        self._commit(batch.items if batch else [], wait=self._database.wait)
+                    elif self._must_renew():
+                        self._commit([_Item(leases.Renew())], wait=self._database.wait)
+            finally:
+                if batch is not None:
+                    batch.finish()
+
+    def _rest(self) -> None:
+        """Wait for something to do. Whoever buffers an outcome need not ring while the ticks go on."""
+        if self._batch.items or self._closed:
+            return
+        if self._later:
+            timeout = self._later[0][0] - time.monotonic()
+        elif self._ticking:
+            timeout = RIDE
+        else:
+            timeout = self._lease / 3
+            self._resting = True
+        self._ticking = False
+        if timeout > 0:
+            self._bell.wait(timeout)
+        self._resting = False
+
+    def _is_due(self) -> bool:
+        later = self._later
+        return bool(later) and later[0][0] <= time.monotonic()
+
+    def _must_renew(self) -> bool:
+        log = self.memory.log
+        if log is None or not self.memory.in_flight:
+            return False
+        return log.lease_until - self._clock().timestamp() < self._lease * 2 / 3
+
+    # -- committing ----------------------------------------------------------------------------------
+
+    def _inline(self, item: _Item) -> bool:
+        """Commit in this thread, if that can be done without waiting for anybody; answers whether it was."""
+        self._check_open()
+        if not self._database.lock.acquire(blocking=False):
+            return False
+        try:
+            return self._commit([item], wait=0.0)
+        finally:
+            self._database.lock.release()
+
+    def _commit(self, items: list[_Item], *, wait: float) -> bool:
+        """Commit what is buffered and these; False where another process holds the file and `wait` is 0.
+
+        What goes wrong with one write is that write's own error. What goes wrong with the database is everybody's,
+        and the buffered outcomes stay buffered.
+        """
+        later: list[tuple[float, _Item]] = []
+        if self._later:
+            with self._bell:
+                later, self._later = self._later, []
+        every = [*(item for _, item in later), *items] if later else items
+        try:
+            self._transact(every, wait)
+        except BaseException as error:  # whatever it is: the callers get it, nobody is left waiting
+            self._database.rollback(error)
+            self.memory.forget()
+            if isinstance(error, DriverError) and not wait and code(error) == sqlite3.SQLITE_BUSY:
+                self._put_back(later, 0.0)
+                return False
+            if not isinstance(error, Exception):
+                self._put_back(later, 0.0)
+                raise
+            self._distribute(error, later, items)
+        return True
+
+    def _distribute(self, error: Exception, later: list[tuple[float, _Item]], items: list[_Item]) -> None:
+        if isinstance(error, LedgerUnavailable) or (isinstance(error, DriverError) and is_environment(error)):
+            self._put_back(later, _RETRY)
+            for item in items:
+                self._fail(item, error)
+        elif len(later) + len(items) == 1:
+            for item in (*items, *(item for _, item in later)):
+                self._fail(item, error)
+        else:  # one of them is at fault: each for itself
+            for entry in later:
+                with self._bell:
+                    self._later.append(entry)
+                self._commit([], wait=self._database.wait)
+            for item in items:
+                self._commit([item], wait=self._database.wait)
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        item.error = self._translated(error)
+        for key in item.write.ends:  # its outcome is lost, so it reads `unknown`
+            self.memory.in_flight.pop(key, None)
+        logging.getLogger("guardrail").error("the ledger could not write", exc_info=item.error)
+
+    def _translated(self, error: Exception) -> GuardrailError:
+        if isinstance(error, GuardrailError):
+            return type(error)(error.message, fix=error.fix)
+        if isinstance(error, DriverError):
+            translated = translate(error, self._database.path)
+        else:
+            translated = LedgerError(f"the record could not be written: {error!r}")
+        translated.__cause__ = error
+        return translated
+
+    def _put_back(self, later: list[tuple[float, _Item]], delay: float) -> None:
+        due = time.monotonic() + delay
+        with self._bell:
+            self._later[:0] = [(due, item) for _, item in later]
+
+    def _transact(self, items: list[_Item], wait: float) -> None:
+        connection = self._database.begin(wait)
+        tx = Transaction(
+            connection, self._database.opened, self.memory, self.identity, self._key, self._clock(), self._lease
+        )
+        writes = [item.write for item in items]
+        if len(writes) == 1:
+            tx.load(writes[0].keys, writes[0].runs, writes[0].scopes)
+        else:
+            tx.load(
+                [key for write in writes for key in write.keys],
+                [run for write in writes for run in write.runs],
+                [scope for write in writes for scope in write.scopes],
+            )
+        for item in items:
+            item.error = None
+            try:
+                item.answer = item.write.apply(tx)
+            except LedgerError as error:
+                item.error = error
+        if tx.is_empty:
+            self._database.end()
+            return
+        tx.store()
+        self._database.commit()
+        tx.publish()
+        if self._thread is None and tx.started:
+            with self._bell:
+                self._start()  # it keeps the lease alive

@@ -1,0 +1,172 @@
+"""The lint: what will go wrong with a policy, or with the people who work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+from guardrail.bundles import TEST_SUFFIX, Bundle
+from guardrail.rego.definedness import Asked, Known, statements
+from guardrail.rego.findings import Finding, Severity
+from guardrail.rego.parity import disagreements
+from guardrail.rego.preflight import VERDICTS, depended_on, inspect, is_refusal, terms_of
+from guardrail.rego.references import Program
+from guardrail.rego.shapes import ANY
+from guardrail.rego.syntax import Module, Rule, Term, subterms
+
+_ORDER: Final = frozenset({"<", "<=", ">", ">="})
+_DENIED: Final = "every call that it speaks of would be denied"
+_REASON: Final = frozenset({"rule", "message", "fix"})
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "deny": _REASON,
+    "ask": _REASON | {"approvers", "quorum", "expires_in"},
+    "allow": _REASON | {"obligations"},
+}
+_SETTINGS: Final = ("data", "settings")
+_UNBOUNDED: Final = frozenset(
+    {"numbers.range", "numbers.range_step", "net.cidr_expand", "bits.lsh", "yaml.unmarshal", "sprintf"}
+)
+"""Functions whose cost an argument decides: of `sprintf` its format, of the others any argument."""
+
+
+def lint(bundle: Bundle) -> list[Finding]:
+    """Everything that is wrong with a bundle, in order of place.
+
+    Where the pre-flight finds something, its findings are all there is: the bundle cannot be activated.
+    """
+    program, findings = inspect(bundle)
+    if program is None or findings:
+        return findings
+    asked: Asked = {}
+    refusals = depended_on(program, filter(is_refusal, program.rules))
+    for path, rules in program.rules.items():
+        for rule in rules:
+            if rule.module.file.endswith(TEST_SUFFIX):
+                continue
+            if path not in refusals:
+                findings += disagreements(program, rule, asked)
+            findings += _comparisons(program, rule, asked)
+            findings += _reasons(rule)
+            findings += _habits(program, rule)
+    findings += _settings(program)
+    return sorted(set(findings))
+
+
+def _comparisons(program: Program, rule: Rule, asked: Asked) -> Iterator[Finding]:
+    """Rego orders values of all types, null first: `null <= 100` is true."""
+    for known, statement, _ in statements(program, rule, asked):
+        for term in statement.terms:
+            for part in subterms(term):
+                if part.kind == "operator" and part.text in _ORDER:
+                    for operand in part.items:
+                        if _is_unguarded(known, operand):
+                            text = _spelled(operand)
+                            message = (
+                                f"{text} is compared without its type: `null <= 100` is true, and so is "
+                                f'`100 <= "0"`; ask `is_number({text})` in the same body first'
+                            )
+                            yield _finding(rule, statement.line, "type-guard", message)
+
+
+def _is_unguarded(known: Known, term: Term) -> bool:
+    path = known.scope.path(term)
+    if not path or path[0] == "data" or known.shape(term) != ANY:
+        return False
+    return not known.types.get(path, frozenset()) & {"number", "string"}
+
+
+def _reasons(rule: Rule) -> Iterator[Finding]:
+    """What a deny, ask or allow says has to be readable by guardrail, and by a person."""
+    if rule.path[:2] != ("guardrail", "rules") or rule.path[-1] not in VERDICTS:
+        return
+    verdict = str(rule.path[-1])
+    if not _has_metadata(rule.module, rule.line):
+        message = f"`{verdict}` has no METADATA with a title above it: say what it is for"
+        yield _finding(rule, rule.line, "metadata", message, "warning")
+    reason = _object_of(rule)
+    if reason is None:
+        return
+    keys = reason.items[::2]
+    if any(key.kind != "string" for key in keys):
+        return
+    names = {key.text for key in keys}
+    if missing := {"rule", "message"} - names:
+        message = f"what `{verdict}` says lacks {' and '.join(sorted(missing))}: {_DENIED}"
+        yield _finding(rule, reason.line, "reason", message)
+    if unknown := names - _FIELDS[verdict]:
+        message = (
+            f"`{verdict}` may not say {', '.join(sorted(unknown))}: {_DENIED}; "
+            f"it may say {', '.join(sorted(_FIELDS[verdict]))}"
+        )
+        yield _finding(rule, reason.line, "reason", message)
+
+
+def _object_of(rule: Rule) -> Term | None:
+    """The object that a set rule adds, where it is written out: in its head, or by a variable of its body."""
+    key = rule.key
+    if key is None or key.kind == "object":
+        return key
+    if key.kind != "var":
+        return None
+    for body in rule.bodies:
+        for statement in body.query.statements:
+            term = statement.terms[0] if statement.terms else key
+            if term.kind == "operator" and term.text == ":=" and term.items[0].text == key.text:
+                return term.items[1] if term.items[1].kind == "object" else None
+    return None
+
+
+def _habits(program: Program, rule: Rule) -> Iterator[Finding]:
+    """What costs time or shows too much."""
+    if str(rule.path[-1]).startswith("test_"):
+        message = f"{rule.name} runs at every decision; move tests to a file that ends in {TEST_SUFFIX}"
+        yield _finding(rule, rule.line, "test-file", message, "warning")
+    scope = program.scope(rule)
+    for term in terms_of(rule):
+        name = scope.function(term) if term.kind == "call" else ""
+        if name == "print":
+            message = "`print` shows arguments on the standard error of an OPA server; keep it in tests"
+            yield _finding(rule, term.line, "print", message, "warning")
+        decisive = term.items[1:2] if name == "sprintf" else term.items[1:]
+        if name in _UNBOUNDED and any(not _is_constant(item) for item in decisive):
+            message = (
+                f"`{name}` costs as much as its argument says, and nothing stops it; bound the argument first"
+            )
+            yield _finding(rule, term.line, "unbounded", message, "warning")
+
+
+def _settings(program: Program) -> Iterator[Finding]:
+    """A misspelt setting changes nothing, and nobody notices."""
+    scopes = [(program.scope(rule), rule) for rules in program.rules.values() for rule in rules]
+    read = {
+        path[2]
+        for scope, rule in scopes
+        for term in terms_of(rule)
+        if (path := scope.path(term))[:2] == _SETTINGS
+    }
+    given = cast("dict[str, Any]", program.data.get("settings") or {})
+    for name in sorted(given.keys() - read) if None not in read else ():
+        message = f"no rule reads settings.{name}; those that are read: {', '.join(sorted(map(str, read)))}"
+        yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity="warning")
+
+
+def _is_constant(term: Term) -> bool:
+    return all(part.kind not in {"var", "ref", "call"} for part in subterms(term))
+
+
+def _has_metadata(module: Module, line: int) -> bool:
+    """Whether the comment directly above a line is a METADATA block with a title."""
+    above: list[str] = []
+    for text in reversed(module.lines[: line - 1]):
+        if not text.startswith("#"):
+            break
+        above.append(text)
+    return "# METADATA" in above and any(text.startswith("# title:") for text in above)
+
+
+def _spelled(term: Term) -> str:
+    return ".".join(part.text for part in term.items) if term.kind == "ref" else term.text
+
+
+def _finding(rule: Rule, line: int, name: str, message: str, severity: Severity = "error") -> Finding:
+    return Finding(file=rule.module.file, line=line, rule=name, message=message, severity=severity)

@@ -1,0 +1,75 @@
+# METADATA
+# title: Egress
+# description: >-
+#   Where a call may lead. Addresses nearer than the public network are refused unless the owner has listed them: a
+#   model that was talked into it reads cloud credentials and internal services there. Once hosts are listed,
+#   every other one is a stranger, who waits for a person or is refused.
+# scope: package
+package guardrail.rules.egress
+
+import data.guardrail.hosts
+import data.guardrail.settings
+
+# METADATA
+# title: No private, loopback, link-local, metadata or reserved address
+# custom:
+#   rule: egress.address
+#   atlas: [AML.T0053, AML.T0086]
+deny contains {
+	"rule": "egress.address",
+	"message": sprintf("%s is not on the public network (%s)", [url.host, url.address_class]),
+	"fix": "use a public host; the owner can list this one under settings.private_hosts",
+} if {
+	some url in input.facts.urls
+	not url.address_class in {"name", "global"}
+	not hosts.listed(url.host, settings.private_hosts)
+}
+
+# METADATA
+# title: No user name or password in a URL
+# custom:
+#   rule: egress.credentials
+#   atlas: [AML.T0086]
+deny contains {
+	"rule": "egress.credentials",
+	"message": sprintf("the URL of %s carries a user name or password", [url.host]),
+	"fix": "leave the credentials out; the tool has its own",
+} if {
+	some url in input.facts.urls
+	url.credentials
+}
+
+# METADATA
+# title: A stranger waits for a person
+# custom:
+#   rule: egress.stranger
+#   atlas: [AML.T0086]
+ask contains object.union(settings.approval, {
+	"rule": "egress.stranger",
+	"message": sprintf("%s is not a listed host", [host]),
+	"fix": "use a host that the owner has listed under settings.hosts",
+}) if {
+	some host in strangers
+	settings.strangers == "ask"
+}
+
+# METADATA
+# title: A stranger is refused, where the owner says so
+# custom:
+#   rule: egress.stranger
+#   atlas: [AML.T0086]
+deny contains {
+	"rule": "egress.stranger",
+	"message": sprintf("%s is not a listed host", [host]),
+	"fix": "use a host that the owner has listed under settings.hosts",
+} if {
+	some host in strangers
+	settings.strangers != "ask"
+}
+
+strangers contains url.host if {
+	some url in input.facts.urls
+	count(settings.hosts) > 0
+	not hosts.listed(url.host, settings.hosts)
+	not hosts.listed(url.host, settings.private_hosts)
+}

@@ -1,0 +1,54 @@
+# METADATA
+# title: Filesystem
+# description: >-
+#   Paths are judged where they lead, links followed. Outside of every folder of the agent nothing is touched, what
+#   configures agents and their guard is not written, and what holds credentials is not read without a person.
+# scope: package
+package guardrail.rules.filesystem
+
+import data.guardrail.settings
+
+# METADATA
+# title: Nothing outside of the agent's folders
+# custom:
+#   rule: filesystem.outside
+#   atlas: [AML.T0053]
+deny contains {
+	"rule": "filesystem.outside",
+	"message": sprintf("%s is outside of every folder of this agent", [path.raw]),
+	"fix": "use a path inside one of the agent's folders",
+} if {
+	some path in input.facts.paths
+	count(path.inside) == 0
+}
+
+# METADATA
+# title: What configures agents, version control or the guard is not written
+# custom:
+#   rule: filesystem.protected
+#   atlas: [AML.T0081, AML.T0101]
+deny contains {
+	"rule": "filesystem.protected",
+	"message": sprintf("%s is protected (%s)", [path.raw, part]),
+	"fix": "write somewhere else; the owner changes such files by hand",
+} if {
+	some path in input.facts.paths
+	input.tool.effect != "read"
+	some part in split(path.resolved, "/")
+	part in settings.protected
+}
+
+# METADATA
+# title: What holds credentials waits for a person
+# custom:
+#   rule: filesystem.credentials
+#   atlas: [AML.T0053, AML.T0086]
+ask contains object.union(settings.approval, {
+	"rule": "filesystem.credentials",
+	"message": sprintf("%s may hold credentials (%s)", [path.raw, part]),
+	"fix": "work without the credentials; the tools have their own",
+}) if {
+	some path in input.facts.paths
+	some part in split(path.resolved, "/")
+	part in settings.credentials
+}

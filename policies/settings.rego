@@ -1,0 +1,70 @@
+# METADATA
+# title: Settings
+# description: >-
+#   What the shipped rules read from the bundle's data, and what holds where it says nothing. To change one, put a
+#   data.json beside your policies: {"settings": {"hosts": ["api.example.com", "*.example.org"]}}.
+# scope: package
+package guardrail.settings
+
+# METADATA
+# title: Hosts of partners, reached without asking
+# description: Exact names, or `*.example.com` for every name below example.com. Once given, other hosts are strangers.
+default hosts := []
+
+hosts := data.settings.hosts
+
+# METADATA
+# title: Hosts on one's own network that agents may reach
+default private_hosts := []
+
+private_hosts := data.settings.private_hosts
+
+# METADATA
+# title: What happens with strangers
+# description: '"ask" or "deny".'
+default strangers := "ask"
+
+strangers := data.settings.strangers
+
+# METADATA
+# title: Who is asked
+# description: 'Any of approvers, quorum and expires_in, as in {"approvers": ["user:anna"], "expires_in": "1h"}.'
+default approval := {}
+
+approval := object.filter(data.settings.approval, ["approvers", "quorum", "expires_in"])
+
+# METADATA
+# title: Names of files and folders that no agent writes
+default protected := [".git", ".ssh", ".gnupg", ".aws", ".kube", ".env", "guardrail.toml"]
+
+protected := data.settings.protected
+
+# METADATA
+# title: Names of files and folders that hold credentials
+default credentials := [
+	".ssh", ".gnupg", ".aws", ".azure", ".kube", ".env", ".netrc", ".npmrc", ".pypirc", ".git-credentials", "id_rsa",
+	"id_ed25519",
+]
+
+credentials := data.settings.credentials
+
+# METADATA
+# title: Refusals of one tool after which an agent may not use it again
+default repeats := 5
+
+repeats := data.settings.repeats
+
+# METADATA
+# title: Refusals in a run after which it stops
+default denials := 25
+
+denials := data.settings.denials
+
+# METADATA
+# title: Names of arguments that are shown to nobody
+default secret_arguments := [
+	"password", "passwd", "passphrase", "secret", "client_secret", "token", "access_token", "refresh_token", "api_key",
+	"apikey", "private_key", "authorization", "credentials", "pin", "otp",
+]
+
+secret_arguments := data.settings.secret_arguments

@@ -1,0 +1,488 @@
+"""What a tool call becomes: identity, arguments, definitions, results."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import pytest
+from guardrail_langgraph import wrap
+from guardrail_langgraph.testing import calling
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import InjectedToolCallId, StructuredTool, Tool, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.prebuilt import InjectedState, InjectedStore, ToolNode, ToolRuntime
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
+from langgraph.types import Command
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from guardrail.decisions import Decision, Obligation, Reason
+from tests.adapters.graphs import (
+    KINDS,
+    START_MESSAGES,
+    Effects,
+    agent,
+    plain,
+    run_graph,
+    thread,
+    tool_messages,
+)
+
+BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+def states(guard: Any) -> list[str]:
+    return [listed.state for run in guard.ledger.runs() for listed in guard.ledger.calls(run.id)]
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_policy_sees_what_the_tool_gets(guard_that: Any, kind: str, asynchronous: bool) -> None:
+    seen: list[Any] = []
+    effects = Effects()
+
+    def policy(given: Any) -> str:
+        seen.append(given.call.arguments)
+        return "allow"
+
+    guard = guard_that(policy)
+    graph = wrap(
+        KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": "500", "unknown": 1}))]), guard
+    )
+    result = run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert seen == [{"value": 500}]
+    assert effects.done == [("pay", 500)]
+    assert [message.text for message in tool_messages(result)] == ["pay 500: ok"]
+
+
+@BOTH
+def test_the_message_history_keeps_what_the_model_wrote(guard_that: Any, asynchronous: bool) -> None:
+    graph = wrap(plain([Effects().tool("pay")], [calling(("pay", {"value": "500"}))]), guard_that())
+    result = run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert result["messages"][1].tool_calls[0]["args"] == {"value": "500"}
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_denied_call_reads_as_a_tool_message_that_says_why(
+    guard_that: Any, kind: str, asynchronous: bool
+) -> None:
+    effects = Effects()
+    guard = guard_that("deny")
+    graph = wrap(KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": 5}), ids=["abc"])]), guard)
+    result = run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
+    (message,) = tool_messages(result)
+    (listed,) = guard.ledger.calls("t1")
+    assert effects.done == []
+    assert message.text == (
+        "DENIED (nothing was executed): pay value=5\n"
+        "Reason: the script says deny [scripted]\n"
+        f"Do not repeat this call unchanged. Ref: {listed.reference}"
+    )
+    assert (message.status, message.name, message.tool_call_id) == ("error", "pay", "abc")
+    facts = message.artifact["guardrail"]
+    assert (facts["outcome"], facts["heading"], facts["rules"]) == ("blocked", "DENIED", ["scripted"])
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tool_that_is_not_there_is_denied_and_recorded(
+    guard_that: Any, kind: str, asynchronous: bool
+) -> None:
+    guard = guard_that()
+    # Not `create_agent`'s own check of names: the call is refused by the guard before it.
+    graph = wrap(KINDS[kind]([Effects().tool("pay")], [calling(("erase", {"all": True}))]), guard)
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous))
+    assert message.text.startswith("DENIED (nothing was executed): erase\nReason: there is no tool 'erase'")
+    assert message.artifact["guardrail"]["codes"] == ["tool.unknown"]
+    assert [listed.tool for listed in guard.ledger.calls("t1")] == ["langgraph/erase"]
+
+
+def test_a_look_alike_name_is_no_tool(guard_that: Any) -> None:
+    effects = Effects()
+    graph = wrap(plain([effects.tool("pay")], [calling(("p\u0430y", {"value": 1}))]), guard_that())
+    (message,) = tool_messages(graph.invoke(START_MESSAGES, thread()))
+    assert message.status == "error"
+    assert message.text.startswith("DENIED (nothing was executed): p_y")
+    assert effects.done == []
+
+
+@BOTH
+def test_arguments_that_do_not_validate_are_denied_and_say_what_is_wrong(
+    guard_that: Any, asynchronous: bool
+) -> None:
+    effects = Effects()
+    guard = guard_that()
+    graph = wrap(agent([effects.tool("pay")], [calling(("pay", {"value": "much"}))]), guard)
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous))
+    assert "pay: value: Input should be a valid integer" in message.text
+    assert message.artifact["guardrail"]["codes"] == ["arguments.invalid"]
+    assert effects.done == []
+    assert states(guard) == ["denied"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**70, float("nan"), float("inf"), "\ud800", "a\x00b", "x" * 1_100_000],
+    ids=["2**70", "nan", "inf", "lone surrogate", "nul", "1 MB"],
+)
+def test_arguments_that_json_cannot_carry_are_denied(guard_that: Any, value: Any) -> None:
+    done: list[Any] = []
+
+    @tool
+    def keep(value: Any) -> str:
+        """Keep."""
+        done.append(value)
+        return "kept"
+
+    graph = wrap(plain([keep], [calling(("keep", {"value": value}))]), guard_that())
+    (message,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert message.text.startswith("DENIED")
+    assert message.artifact["guardrail"]["codes"] == ["arguments.invalid"]
+    assert done == []
+
+
+def test_arguments_nested_ten_thousand_deep_are_denied(guard_that: Any) -> None:
+    deep: Any = 1
+    for _ in range(10_000):
+        deep = [deep]
+    done: list[Any] = []
+    keep = StructuredTool(
+        name="keep",
+        description="Keep.",
+        args_schema={"type": "object", "properties": {"value": {}}},
+        func=lambda value: done.append(value) or "kept",
+    )
+    message = AIMessage("", tool_calls=[])
+    message.tool_calls = [{"name": "keep", "args": {"value": deep}, "id": "c", "type": "tool_call"}]
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("tools", lambda state, config: node.invoke({"messages": [message]}, config))
+    node = ToolNode([keep])
+    builder.add_edge(START, "tools")
+    builder.add_edge("tools", END)
+    graph = wrap(builder.compile(name="payer"), guard_that())
+    (answer,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert answer.text.startswith("DENIED")
+    assert "nested" in answer.text
+    assert done == []
+
+
+class Invoice(BaseModel):
+    path: str = Field(max_length=20)
+    tags: set[str] = set()
+
+    @field_validator("path")
+    @classmethod
+    def _stripped(cls, path: str) -> str:
+        return path.strip().lower()
+
+
+def test_the_validators_of_a_tool_have_done_their_work_before_the_policy_looks(guard_that: Any) -> None:
+    seen: list[Any] = []
+    got: list[Any] = []
+
+    @tool(args_schema=Invoice)
+    def file(path: str, tags: set[str]) -> str:
+        """File an invoice."""
+        got.append((path, tags))
+        return "filed"
+
+    def policy(given: Any) -> str:
+        seen.append(given.call.arguments)
+        return "allow"
+
+    script = [calling(("file", {"path": "  /ETC ", "tags": ["c", "b", "a", "b"]}))]
+    wrap(plain([file], script), guard_that(policy)).invoke(START_MESSAGES)
+    assert seen == [{"path": "/etc", "tags": ["a", "b", "c"]}]
+    assert got == [("/etc", {"a", "b", "c"})]
+
+
+def test_defaults_are_filled_in_before_the_policy_looks(guard_that: Any) -> None:
+    seen: list[Any] = []
+    got: list[Any] = []
+
+    @tool
+    def send(to: str, copies: int = 2, note: str = None) -> str:  # type: ignore[assignment]  # noqa: RUF013
+        """Send."""
+        got.append((to, copies, note))
+        return "sent"
+
+    def policy(given: Any) -> str:
+        seen.append(given.call.arguments)
+        return "allow"
+
+    wrap(plain([send], [calling(("send", {"to": "bob"}))]), guard_that(policy)).invoke(START_MESSAGES)
+    assert seen == [{"to": "bob", "copies": 2, "note": None}]
+    assert got == [("bob", 2, None)]
+
+
+def test_a_type_that_does_not_read_back_as_it_was_is_refused(guard_that: Any) -> None:
+    done: list[Any] = []
+
+    @tool
+    def log_in(password: SecretStr) -> str:
+        """Log in."""
+        done.append(password)
+        return "in"
+
+    graph = wrap(plain([log_in], [calling(("log_in", {"password": "hunter2"}))]), guard_that())
+    (message,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert "validating the arguments twice gives something else than once" in message.text
+    assert "hunter2" not in message.text
+    assert done == []
+
+
+def test_a_default_that_changes_from_one_validation_to_the_next_is_refused(guard_that: Any) -> None:
+    class Order(BaseModel):
+        number: str = Field(default_factory=lambda: str(uuid4()))
+
+    @tool(args_schema=Order)
+    def order(number: str) -> str:
+        """Order."""
+        return number
+
+    (message,) = tool_messages(
+        wrap(plain([order], [calling(("order", {}))]), guard_that()).invoke(START_MESSAGES)
+    )
+    assert "validating the same arguments again gives something else" in message.text
+
+
+def test_values_arrive_as_the_types_that_the_tool_declares(guard_that: Any) -> None:
+    got: list[Any] = []
+
+    @tool
+    def meet(at: datetime) -> str:
+        """Meet."""
+        got.append(at)
+        return "met"
+
+    wrap(plain([meet], [calling(("meet", {"at": "2026-01-31T12:00:00Z"}))]), guard_that()).invoke(
+        START_MESSAGES
+    )
+    assert [(at.year, at.hour) for at in got] == [(2026, 12)]
+
+
+def test_a_tool_described_by_a_json_schema_is_validated_by_it(guard_that: Any) -> None:
+    got: list[Any] = []
+    schema = {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "depth": {"type": "integer", "default": 1}},
+        "required": ["path"],
+    }
+    ls = StructuredTool(
+        name="ls", description="List.", args_schema=schema, func=lambda **given: got.append(given) or "a b"
+    )
+    script = [calling(("ls", {"path": "/tmp"}), ("ls", {"path": 5}))]
+    good, bad = tool_messages(wrap(plain([ls], script), guard_that()).invoke(START_MESSAGES))
+    assert good.text == "a b"
+    assert "ls: path: 5 is not of type 'string'" in bad.text
+    assert got == [{"path": "/tmp", "depth": 1}]
+
+
+def test_a_tool_of_one_text_is_guarded(guard_that: Any) -> None:
+    got: list[str] = []
+    search = Tool(name="search", description="Search.", func=lambda text: got.append(text) or "found")
+    script = [calling(("search", {"__arg1": "cats"}), ("search", {"a": "b", "c": "d"}))]
+    good, bad = tool_messages(wrap(plain([search], script), guard_that()).invoke(START_MESSAGES))
+    assert (good.text, got) == ("found", ["cats"])
+    assert bad.text.startswith("DENIED")
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_injected_arguments_reach_the_tool_and_nobody_else(
+    guard_that: Any, kind: str, asynchronous: bool
+) -> None:
+    seen: list[Any] = []
+    got: list[Any] = []
+
+    @tool
+    def look(
+        value: int,
+        state: Annotated[dict, InjectedState],
+        store: Annotated[BaseStore, InjectedStore],
+        runtime: ToolRuntime,
+        call_id: Annotated[str, InjectedToolCallId],
+    ) -> str:
+        """Look."""
+        got.append(
+            (value, len(state["messages"]), store.get(("a",), "b").value, runtime.tool_call_id, call_id)
+        )
+        return "seen"
+
+    def policy(given: Any) -> str:
+        seen.append(given.call.arguments)
+        return "allow"
+
+    store = InMemoryStore()
+    store.put(("a",), "b", {"real": True})
+    forged = {"value": 1, "state": {"messages": []}, "store": None, "runtime": {}, "call_id": "forged"}
+    graph = wrap(
+        KINDS[kind]([look], [calling(("look", forged), ids=["c7"])], store=store), guard_that(policy)
+    )
+    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert seen == [{"value": 1}]
+    assert got == [(1, 2, {"real": True}, "c7", "c7")]
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_without_ids_are_calls(guard_that: Any, kind: str, asynchronous: bool) -> None:
+    effects = Effects()
+    guard = guard_that()
+    script = [calling(("pay", {"value": 1}), ("pay", {"value": 1}), ("pay", {"value": 2}), ids=["", "", ""])]
+    graph = wrap(KINDS[kind]([effects.tool("pay")], script, checkpointer=InMemorySaver()), guard)
+    result = run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
+    assert sorted(effects.done) == [("pay", 1), ("pay", 1), ("pay", 2)]
+    assert [message.text for message in tool_messages(result)] == ["pay 1: ok", "pay 1: ok", "pay 2: ok"]
+    assert len(guard.ledger.calls("t1")) == 3
+
+
+def test_an_id_of_none_is_handled(guard_that: Any) -> None:
+    message = calling(("pay", {"value": 1}))
+    message.tool_calls[0]["id"] = None
+    graph = wrap(plain([Effects().tool("pay")], [message]), guard_that("deny"))
+    (answer,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert answer.text.startswith("DENIED")
+    assert answer.tool_call_id == ""
+
+
+def test_the_run_is_the_thread_or_the_hosts_or_one_for_each_invoke(guard_that: Any) -> None:
+    runs: list[str] = []
+
+    def policy(given: Any) -> str:
+        runs.append(given.run.id)
+        return "allow"
+
+    guard = guard_that(policy)
+    script = [calling(("pay", {"value": 1}), ("pay", {"value": 2})), calling(("pay", {"value": 3}))]
+    graph = wrap(plain([Effects().tool("pay")], script), guard)
+    graph.invoke(START_MESSAGES, thread("t9"))
+    with guard.run(id="mine", principal="user:anna"):
+        graph.invoke(START_MESSAGES, thread("t9"))
+    graph.invoke(START_MESSAGES)
+    graph.invoke(START_MESSAGES)
+    fresh = runs[6:]
+    assert runs[:6] == ["t9"] * 3 + ["mine"] * 3
+    assert [len(set(fresh[:3])), len(set(fresh[3:])), len(set(fresh))] == [1, 1, 2]
+
+
+def test_results_stand_in_the_order_of_the_calls(guard_that: Any) -> None:
+    script = [calling(*[("pay", {"value": value}) for value in range(8)])]
+    result = wrap(plain([Effects().tool("pay")], script), guard_that()).invoke(START_MESSAGES)
+    assert [message.text for message in tool_messages(result)] == [f"pay {value}: ok" for value in range(8)]
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_passes_and_does_what_it_says(guard_that: Any, kind: str, asynchronous: bool) -> None:
+    @tool
+    def stop(call_id: Annotated[str, InjectedToolCallId]) -> Command[Any]:
+        """Stop."""
+        return Command(update={"messages": [ToolMessage("stopped", tool_call_id=call_id)]}, goto="__end__")
+
+    guard = guard_that()
+    graph = wrap(KINDS[kind]([stop], [calling(("stop", {})), "more"]), guard)
+    result = run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert [message.text for message in tool_messages(result)] == ["stopped"]
+    assert states(guard) == ["returned"]
+
+
+def test_a_denied_return_direct_tool_ends_the_loop_with_the_denial(guard_that: Any) -> None:
+    effects = Effects()
+    pay = effects.tool("pay")
+    pay.return_direct = True
+    result = wrap(agent([pay], [calling(("pay", {"value": 1})), "went on"]), guard_that("deny")).invoke(
+        START_MESSAGES
+    )
+    assert result["messages"][-1].text.startswith("DENIED")
+    assert effects.done == []
+
+
+def redacting(given: Any) -> Decision:
+    obligations = (Obligation(name="replace", value={"/value": 7}),)
+    return Decision(
+        effect="allow",
+        reasons=(Reason(rule="cap", message="at most 7"),),
+        obligations=obligations,
+        revision="",
+    )
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_that_the_policy_changed_says_so_and_ran_as_changed(
+    guard_that: Any, kind: str, asynchronous: bool
+) -> None:
+    effects = Effects()
+    graph = wrap(
+        KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": 900}))]), guard_that(redacting)
+    )
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous))
+    assert effects.done == [("pay", 7)]
+    assert message.text.startswith("CHANGED (ran with other arguments than asked for): pay value=7\n")
+    assert message.text.endswith("pay 7: ok")
+    assert message.status == "success"
+
+
+@BOTH
+def test_an_error_of_the_tool_is_handled_by_the_tool_node_and_recorded_as_raised(
+    guard_that: Any, asynchronous: bool
+) -> None:
+    @tool
+    def fail(value: int) -> str:
+        """Fail."""
+        raise ValueError(f"no {value}")
+
+    guard = guard_that()
+    graph = wrap(plain([fail], [calling(("fail", {"value": 3}))], handle_tool_errors=True), guard)
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous))
+    assert message.text == "Error: ValueError('no 3')\n Please fix your mistakes."
+    assert message.status == "error"
+    assert states(guard) == ["raised"]
+
+
+@BOTH
+def test_an_error_that_nobody_handles_leaves_the_graph_as_it_is(guard_that: Any, asynchronous: bool) -> None:
+    class OutOfMoney(Exception):
+        pass
+
+    @tool
+    def fail(value: int) -> str:
+        """Fail."""
+        raise OutOfMoney(value)
+
+    guard = guard_that()
+    graph = wrap(plain([fail], [calling(("fail", {"value": 3}))]), guard)
+    with pytest.raises(OutOfMoney):
+        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert states(guard) == ["raised"]
+
+
+@BOTH
+@pytest.mark.parametrize("handles", [False, True])
+def test_a_policy_that_breaks_runs_nothing(guard_that: Any, handles: bool, asynchronous: bool) -> None:
+    def broken(given: Any) -> str:
+        raise RuntimeError("the policy broke")
+
+    effects = Effects()
+    node = {"handle_tool_errors": True} if handles else {}
+    graph = wrap(plain([effects.tool("pay")], [calling(("pay", {"value": 1}))], **node), guard_that(broken))
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous))
+    assert message.text.startswith("DENIED (nothing was executed): pay value=1")
+    assert effects.done == []
+
+
+def test_a_ledger_that_is_lost_runs_nothing_and_says_so(guard_that: Any, tmp_path: Any) -> None:
+    effects = Effects()
+    guard = guard_that()
+    graph = wrap(plain([effects.tool("pay")], [calling(("pay", {"value": 1}))]), guard)
+    guard.ledger.close()
+    (message,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert message.text.startswith("DENIED")
+    assert "ledger" in message.artifact["guardrail"]["codes"]
+    assert effects.done == []

@@ -1,0 +1,543 @@
+"""`wrap`, `unwrap` and `coverage`: what is found, what is guarded, who is who."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+import pytest
+from guardrail_langgraph import GuardrailMiddleware, coverage, guard_tool, unwrap, wrap
+from guardrail_langgraph.testing import ScriptedModel, calling
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.tools import StructuredTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint, task
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Send
+
+from guardrail.errors import ConfigError, Denied, InvalidTool
+from tests.adapters.graphs import (
+    KINDS,
+    START_MESSAGES,
+    Effects,
+    agent,
+    answer_all,
+    plain,
+    run_graph,
+    thread,
+    tool_messages,
+)
+
+BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
+
+
+def one_node(function: Any, *, name: str = "outer", **settings: Any) -> Any:
+    builder = StateGraph(MessagesState)
+    builder.add_node("node", function)
+    builder.add_edge(START, "node")
+    builder.add_edge("node", END)
+    return builder.compile(name=name, **settings)
+
+
+def react_agent(tools: Any, script: Any, *, name: str) -> Any:
+    import warnings
+
+    from langgraph.prebuilt import create_react_agent
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return create_react_agent(ScriptedModel(script=script), tools, name=name)
+
+
+def test_everything_in_a_mixed_graph_is_found(guard_that: Any) -> None:
+    effects = Effects()
+    pay, look, loose, hidden = (effects.tool(name) for name in ("pay", "look", "loose", "hidden"))
+    inner = agent([pay], [], name="inner")
+    react = react_agent([look], [], name="react")
+
+    @tool
+    def ask_inner(text: str) -> str:
+        """Ask."""
+        return inner.invoke({"messages": [("user", text)]})["messages"][-1].text
+
+    class Worker:
+        def __init__(self) -> None:
+            self.kept = hidden
+
+        def __call__(self, state: MessagesState) -> dict[str, Any]:
+            return {"messages": [self.kept.invoke({"value": 1})]}
+
+    def call_loose() -> Any:
+        return [loose.invoke({"value": value}) for value in range(2)]
+
+    def function(state: MessagesState) -> dict[str, Any]:
+        call_loose()
+        return react.invoke(state)
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("outer", agent([ask_inner, {"type": "web_search"}], [], name="outer"))
+    builder.add_node("function", function)
+    builder.add_node("worker", functools.partial(Worker()))
+    builder.add_edge(START, "outer")
+    graph = builder.compile(name="top")
+    report = coverage(wrap(graph, guard_that()))
+    assert [(item.kind, item.path, item.tools, item.agent) for item in report.items] == [
+        ("tool node", "function/tools", ("look",), "react"),
+        ("tool", "function/~loose", ("loose",), None),
+        ("provider tool", "outer/model", ("web_search",), None),
+        ("tool node", "outer/tools", ("ask_inner",), "outer"),
+        ("tool node", "outer/tools/tool ask_inner/~inner/tools", ("pay",), "inner"),
+        ("tool", "worker/~kept", ("hidden",), None),
+    ]
+    assert [item.path for item in report.unguarded] == ["function/~loose", "outer/model", "worker/~kept"]
+    assert "NOT guarded: use guard_tool" in str(report)
+    assert report.net
+
+
+def test_tools_that_a_model_is_only_shown_are_not_loose(guard_that: Any) -> None:
+    assert coverage(wrap(plain([Effects().tool("pay")], []), guard_that())).unguarded == ()
+
+
+def test_strict_refuses_what_is_not_guarded_and_leaves_the_graph_alone(guard_that: Any) -> None:
+    effects = Effects()
+    loose = effects.tool("loose")
+    graph = one_node(lambda state: {"messages": [loose.invoke({"value": 1})]})
+    with pytest.raises(ConfigError, match="~loose: loose: NOT guarded") as refused:
+        wrap(graph, guard_that(), strict=True)
+    assert "guard_tool" in refused.value.fix
+    graph.invoke(START_MESSAGES)
+    assert effects.done == [("loose", 1)]
+
+
+def test_strict_takes_guarded_tools(guard_that: Any) -> None:
+    effects = Effects()
+    guard = guard_that()
+    loose = guard_tool(effects.tool("loose"), guard, agent="outer")
+    graph = wrap(one_node(lambda state: {"messages": [loose.invoke({"value": 1})]}), guard, strict=True)
+    graph.invoke(START_MESSAGES)
+    assert effects.done == [("loose", 1)]
+
+
+@BOTH
+@EVERY_KIND
+def test_wrapping_twice_guards_once(guard_that: Any, kind: str, asynchronous: bool) -> None:
+    judged: list[str] = []
+
+    def policy(given: Any) -> str:
+        judged.append(given.call.tool.name)
+        return "allow"
+
+    guard = guard_that(policy)
+    graph = KINDS[kind]([Effects().tool("pay")], [calling(("pay", {"value": 1}))])
+    assert wrap(wrap(graph, guard), guard) is graph
+    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert judged == ["pay"]
+
+
+def test_wrapping_again_under_another_name_or_guard_is_refused(guard_that: Any) -> None:
+    guard = guard_that()
+    graph = wrap(plain([Effects().tool("pay")], []), guard)
+    with pytest.raises(ConfigError, match="guarded already, as 'payer'"):
+        wrap(graph, guard, agents={"payer": "other"})
+    with pytest.raises(ConfigError, match="guarded already"):
+        wrap(graph, guard_that())
+
+
+@EVERY_KIND
+def test_unwrap_gives_back_the_graph_as_it_was(guard_that: Any, kind: str) -> None:
+    effects = Effects()
+    graph = KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": 1}))])
+    assert unwrap(wrap(graph, guard_that("deny"))) is graph
+    graph.invoke(START_MESSAGES)
+    assert effects.done == [("pay", 1)]
+    report = coverage(graph)
+    assert (report.net, len(report.unguarded)) == (False, 1)
+
+
+def test_an_agent_without_a_name_has_to_be_named(guard_that: Any) -> None:
+    guard = guard_that()
+    with pytest.raises(ConfigError, match="the agent at the outermost graph has no name") as refused:
+        wrap(plain([Effects().tool("pay")], [], name="LangGraph"), guard)
+    assert "agents={'LangGraph': …}" in refused.value.fix
+    wrap(plain([Effects().tool("pay")], [], name="LangGraph"), guard, agents={"LangGraph": "payer"})
+    builder = StateGraph(MessagesState)
+    builder.add_node("first", plain([Effects().tool("pay")], [], name="LangGraph"))
+    builder.add_edge(START, "first")
+    graph = builder.compile()
+    with pytest.raises(ConfigError, match="the agent at first has no name"):
+        wrap(graph, guard, agents={"LangGraph": "boss"})
+    assert coverage(wrap(graph, guard, agents={"first": "payer"})).items[0].agent == "payer"
+
+
+def test_tool_nodes_of_one_graph_can_belong_to_different_agents(guard_that: Any) -> None:
+    builder = StateGraph(MessagesState)
+    builder.add_node("payer_tools", ToolNode([Effects().tool("pay")]))
+    builder.add_node("reader_tools", ToolNode([Effects().tool("look")]))
+    builder.add_edge(START, "payer_tools")
+    builder.add_edge(START, "reader_tools")
+    graph = wrap(builder.compile(), guard_that(), agents={"payer_tools": "payer", "reader_tools": "reader"})
+    assert [(item.path, item.agent) for item in coverage(graph).items] == [
+        ("payer_tools", "payer"),
+        ("reader_tools", "reader"),
+    ]
+
+
+def test_a_name_that_belongs_to_nothing_is_refused(guard_that: Any) -> None:
+    with pytest.raises(
+        ConfigError, match="agents names payr, which no tool node of this graph belongs to"
+    ) as refused:
+        wrap(plain([Effects().tool("pay")], []), guard_that(), agents={"payr": "payer"})
+    assert refused.value.fix == "names in this graph: payer, tools"
+
+
+def test_one_tool_node_for_two_agents_is_refused(guard_that: Any) -> None:
+    shared = ToolNode([Effects().tool("pay")])
+
+    def of(name: str) -> Any:
+        builder = StateGraph(MessagesState)
+        builder.add_node("tools", shared)
+        builder.add_edge(START, "tools")
+        return builder.compile(name=name)
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("a", of("alice"))
+    builder.add_node("b", of("bob"))
+    builder.add_edge(START, "a")
+    with pytest.raises(ConfigError, match="used by several agents: alice, bob"):
+        wrap(builder.compile(name="team"), guard_that())
+
+
+def test_two_different_tools_of_one_name_are_refused(guard_that: Any) -> None:
+    @tool("look")
+    def other(path: str) -> str:
+        """Look at a path."""
+        return path
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("a", agent([Effects().tool("look")], [], name="alice"))
+    builder.add_node("b", agent([other], [], name="bob"))
+    builder.add_edge(START, "a")
+    with pytest.raises(InvalidTool, match="two different tools are called look"):
+        wrap(builder.compile(name="team"), guard_that())
+
+
+@pytest.mark.parametrize("name", ["p\u0430y", "send money", "", "x" * 129])
+def test_a_tool_whose_name_is_outside_the_rule_is_refused(guard_that: Any, name: str) -> None:
+    strange = StructuredTool.from_function(lambda value: "ok", name=name or "x", description="Pay.")
+    if not name:
+        strange.name = ""
+    with pytest.raises(InvalidTool):
+        wrap(plain([strange], []), guard_that())
+
+
+@BOTH
+def test_metadata_of_the_caller_is_no_identity(guard_that: Any, asynchronous: bool) -> None:
+    seen: list[Any] = []
+
+    def policy(given: Any) -> str:
+        seen.append((given.call.agent.id, given.call.agent.chain))
+        return "allow"
+
+    graph = wrap(agent([Effects().tool("pay")], [calling(("pay", {"value": 1}))]), guard_that(policy))
+    spoofed = {"metadata": {"lc_agent_name": "boss", "agent": "boss", "langgraph_node": "boss"}}
+    run_graph(graph, START_MESSAGES, spoofed, asynchronous=asynchronous)
+    assert seen == [("payer", ("payer",))]
+
+
+class Edit(AgentMiddleware):
+    """Changes every call."""
+
+    def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return handler(request.override(tool_call={**request.tool_call, "args": {"value": 999}}))
+
+    async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request.override(tool_call={**request.tool_call, "args": {"value": 999}}))
+
+
+def at_most_500(given: Any) -> str:
+    return "allow" if given.call.arguments["value"] <= 500 else "deny"
+
+
+@BOTH
+def test_what_other_middleware_makes_of_a_call_is_judged(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    graph = agent([effects.tool("pay")], [calling(("pay", {"value": 1}))], middleware=[Edit()])
+    wrap(graph, guard_that(at_most_500))
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous))
+    assert message.text.startswith("DENIED (nothing was executed): pay value=999")
+    assert effects.done == []
+
+
+@BOTH
+def test_the_middleware_guards_as_the_last_one(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    guard = guard_that(at_most_500)
+    script = [calling(("pay", {"value": 1}))]
+    tools = [effects.tool("pay")]
+    alone = agent(tools, script, middleware=[GuardrailMiddleware(guard, agent="payer")])
+    assert [
+        message.text
+        for message in tool_messages(run_graph(alone, START_MESSAGES, None, asynchronous=asynchronous))
+    ] == ["pay 1: ok"]
+    last = agent(tools, script, middleware=[Edit(), GuardrailMiddleware(guard, agent="payer")])
+    (message,) = tool_messages(run_graph(last, START_MESSAGES, None, asynchronous=asynchronous))
+    assert message.text.startswith("DENIED")
+    assert effects.done == [("pay", 1)]
+
+
+@BOTH
+def test_the_middleware_refuses_to_stand_anywhere_else(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    middleware = [GuardrailMiddleware(guard_that(), agent="payer"), Edit()]
+    graph = agent([effects.tool("pay")], [calling(("pay", {"value": 1}))], middleware=middleware)
+    with pytest.raises(ConfigError, match="another middleware stands between"):
+        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert effects.done == []
+
+
+@BOTH
+def test_the_middleware_in_a_wrapped_graph_judges_once(guard_that: Any, asynchronous: bool) -> None:
+    judged: list[int] = []
+
+    def policy(given: Any) -> str:
+        judged.append(given.call.arguments["value"])
+        return "allow"
+
+    guard = guard_that(policy)
+    middleware = [GuardrailMiddleware(guard, agent="payer"), Edit()]
+    graph = wrap(
+        agent([Effects().tool("pay")], [calling(("pay", {"value": 1}))], middleware=middleware), guard
+    )
+    with pytest.raises(ConfigError, match="another middleware stands between"):
+        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    last = [Edit(), GuardrailMiddleware(guard, agent="payer")]
+    graph = wrap(agent([Effects().tool("pay")], [calling(("pay", {"value": 1}))], middleware=last), guard)
+    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert judged == [999]
+
+
+@BOTH
+def test_the_middleware_pauses_and_goes_on(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    guard = guard_that("ask")
+    script = [calling(("pay", {"value": 1}), ("pay", {"value": 2}))]
+    middleware = [GuardrailMiddleware(guard, agent="payer")]
+    graph = agent([effects.tool("pay")], script, middleware=middleware, checkpointer=InMemorySaver())
+    assert len(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)["__interrupt__"]) == 2
+    answer_all(guard)
+    run_graph(graph, None, thread(), asynchronous=asynchronous)
+    assert sorted(effects.done) == [("pay", 1), ("pay", 2)]
+
+
+@BOTH
+def test_the_middleware_refuses_tools_that_the_provider_runs(guard_that: Any, asynchronous: bool) -> None:
+    tools = [Effects().tool("pay"), {"type": "web_search"}]
+    graph = agent(tools, ["hello"], middleware=[GuardrailMiddleware(guard_that(), agent="payer")])
+    with pytest.raises(ConfigError, match="past every guard: web_search"):
+        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    allowed = [GuardrailMiddleware(guard_that(), agent="payer", provider_tools=True)]
+    run_graph(agent(tools, ["hello"], middleware=allowed), START_MESSAGES, None, asynchronous=asynchronous)
+
+
+def wrappers(seen: list[Any]) -> tuple[Any, Any]:
+    def blocking(request: Any, execute: Any) -> Any:
+        seen.append(("sync", request.tool_call["args"]))
+        return execute(request)
+
+    async def awaiting(request: Any, execute: Any) -> Any:
+        seen.append(("async", request.tool_call["args"]))
+        return await execute(request)
+
+    return blocking, awaiting
+
+
+def test_a_node_with_one_kind_of_wrapper_is_guarded_in_both_modes(guard_that: Any) -> None:
+    seen: list[Any] = []
+    blocking, awaiting = wrappers(seen)
+    effects = Effects()
+    guard = guard_that("deny")
+    script = [calling(("pay", {"value": 1}))]
+    only_async = wrap(plain([effects.tool("pay")], script, awrap_tool_call=awaiting), guard)
+    assert tool_messages(run_graph(only_async, START_MESSAGES, None, asynchronous=False))[0].status == "error"
+    assert tool_messages(run_graph(only_async, START_MESSAGES, None, asynchronous=True))[0].status == "error"
+    only_sync = wrap(plain([effects.tool("pay")], script, wrap_tool_call=blocking), guard)
+    assert tool_messages(run_graph(only_sync, START_MESSAGES, None, asynchronous=False))[0].status == "error"
+    with pytest.raises(NotImplementedError, match="no awrap_tool_call"):
+        run_graph(only_sync, START_MESSAGES, None, asynchronous=True)
+    assert (seen, effects.done) == ([("async", {"value": 1}), ("sync", {"value": 1})], [])
+
+
+@BOTH
+def test_wrappers_that_were_there_still_wrap(guard_that: Any, asynchronous: bool) -> None:
+    seen: list[Any] = []
+    blocking, awaiting = wrappers(seen)
+    effects = Effects()
+    node = {"wrap_tool_call": blocking, "awrap_tool_call": awaiting}
+    graph = wrap(plain([effects.tool("pay")], [calling(("pay", {"value": "1"}))], **node), guard_that())
+    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert seen == [("async" if asynchronous else "sync", {"value": "1"})]
+    assert effects.done == [("pay", 1)]
+
+
+@BOTH
+def test_a_tool_that_a_wrapper_brings_is_judged_as_what_it_is(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    erase = effects.tool("erase")
+    judged: list[str] = []
+
+    def policy(given: Any) -> str:
+        judged.append(given.call.tool.name)
+        return "deny"
+
+    def swap(request: Any, execute: Any) -> Any:
+        return execute(request.override(tool=erase))
+
+    async def aswap(request: Any, execute: Any) -> Any:
+        return await execute(request.override(tool=erase))
+
+    graph = plain(
+        [effects.tool("look")],
+        [calling(("look", {"value": 1}), ("dynamic", {"value": 2}))],
+        wrap_tool_call=swap,
+        awrap_tool_call=aswap,
+    )
+    run_graph(wrap(graph, guard_that(policy)), START_MESSAGES, None, asynchronous=asynchronous)
+    assert judged == ["erase", "erase"]
+    assert effects.done == []
+
+
+@BOTH
+def test_the_net_stops_a_loose_tool_and_records_it(guard_that: Any, asynchronous: bool) -> None:
+    effects = Effects()
+    loose = effects.tool("loose")
+    guard = guard_that()
+    graph = wrap(one_node(lambda state: {"messages": [loose.invoke({"value": 1})]}), guard)
+    with pytest.raises(Denied, match="loose was called past the guard"):
+        run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
+    assert effects.done == []
+    assert [(listed.tool, listed.agent, listed.state) for listed in guard.ledger.calls("t1")] == [
+        ("langgraph/loose", "outer", "denied")
+    ]
+
+
+@BOTH
+def test_the_net_holds_beneath_callers_callbacks(guard_that: Any, asynchronous: bool) -> None:
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    effects = Effects()
+    loose = effects.tool("loose")
+    graph = wrap(one_node(lambda state: {"messages": [loose.invoke({"value": 1})]}), guard_that())
+    with pytest.raises(Denied):
+        run_graph(graph, START_MESSAGES, {"callbacks": [BaseCallbackHandler()]}, asynchronous=asynchronous)
+    assert effects.done == []
+
+
+@BOTH
+@EVERY_KIND
+def test_a_guarded_tool_does_not_vouch_for_what_it_calls(
+    guard_that: Any, kind: str, asynchronous: bool
+) -> None:
+    effects = Effects()
+    loose = effects.tool("loose")
+
+    @tool
+    def outer(value: int) -> str:
+        """Call another tool."""
+        return loose.invoke({"value": value})
+
+    guard = guard_that()
+    graph = wrap(KINDS[kind]([outer], [calling(("outer", {"value": 1}))]), guard)
+    with pytest.raises(Denied, match="loose was called past the guard"):
+        run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
+    assert effects.done == []
+
+
+def test_a_tool_cannot_run_itself_again_on_the_guards_word(guard_that: Any) -> None:
+    effects = Effects()
+
+    @tool
+    def again(value: int) -> str:
+        """Call itself."""
+        effects.add(value)
+        return again.invoke({"value": value + 1}) if value < 3 else "end"
+
+    graph = wrap(plain([again], [calling(("again", {"value": 1}))]), guard_that())
+    with pytest.raises(Denied, match="again was called past the guard"):
+        graph.invoke(START_MESSAGES)
+    assert effects.done == [1]
+
+
+def test_tool_nodes_that_are_made_while_the_graph_runs_are_in_the_net(guard_that: Any) -> None:
+    effects = Effects()
+    pay = effects.tool("pay")
+
+    def node(state: MessagesState, config: Any) -> Any:
+        message = calling(("pay", {"value": 1}))
+        return ToolNode([pay]).invoke({"messages": [message]}, config)
+
+    from langchain_core.runnables import RunnableConfig
+
+    node.__annotations__["config"] = RunnableConfig
+    graph = wrap(one_node(node), guard_that())
+    with pytest.raises(Denied, match="pay was called past the guard"):
+        graph.invoke(START_MESSAGES)
+    assert effects.done == []
+
+
+def test_the_functional_api_is_guarded_by_guarded_tools_and_the_net(guard_that: Any) -> None:
+    effects = Effects()
+    guard = guard_that()
+    loose = effects.tool("loose")
+    pay = guard_tool(effects.tool("pay"), guard, agent="flow")
+
+    @task
+    def paying(value: int) -> str:
+        return pay.invoke({"value": value})
+
+    @task
+    def straying(value: int) -> str:
+        return loose.invoke({"value": value})
+
+    @entrypoint()
+    def flow(value: int) -> str:
+        return paying(value).result() if value > 0 else straying(value).result()
+
+    wrap(flow, guard)
+    assert flow.invoke(5) == "pay 5: ok"
+    with pytest.raises(Denied, match="loose was called past the guard"):
+        flow.invoke(-5)
+    assert effects.done == [("pay", 5)]
+    assert [(item.path, item.guarded) for item in coverage(flow).items] == [
+        ("flow/~loose", False),
+        ("flow/~pay", True),
+    ]
+
+
+def test_a_send_of_tool_calls_is_guarded(guard_that: Any) -> None:
+    effects = Effects()
+    builder = StateGraph(MessagesState)
+    builder.add_node("start", lambda state: {})
+    builder.add_node("tools", ToolNode([effects.tool("pay")]))
+    builder.add_edge(START, "start")
+    message = calling(("pay", {"value": 1}), ("pay", {"value": 2}))
+    builder.add_conditional_edges("start", lambda state: [Send("tools", message.tool_calls)], ["tools"])
+    guard = guard_that(lambda given: "allow" if given.call.arguments["value"] == 1 else "deny")
+    wrap(builder.compile(name="payer"), guard).invoke(START_MESSAGES)
+    assert effects.done == [("pay", 1)]
+
+
+def test_a_copied_tool_node_keeps_its_own_guard(guard_that: Any) -> None:
+    effects = Effects()
+    node = copy.copy(ToolNode([effects.tool("pay")]))
+    builder = StateGraph(MessagesState)
+    builder.add_node("llm", lambda state: {"messages": [calling(("pay", {"value": 1}))]})
+    builder.add_node("tools", node)
+    builder.add_edge(START, "llm")
+    builder.add_edge("llm", "tools")
+    graph = wrap(builder.compile(name="payer"), guard_that("deny"))
+    (message,) = tool_messages(graph.invoke(START_MESSAGES))
+    assert message.text.startswith("DENIED")
+    assert effects.done == []

@@ -1,0 +1,136 @@
+"""`doctor`: in order, to be mended, or out of reach."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from guardrail.guard import Guardrail as Guard
+
+Guardrail = Callable[..., Result]
+Document = Callable[..., Any]
+
+ALLOW_ALL = """package guardrail.rules.all
+
+allow contains {"rule": "all", "message": "all"} if input.tool.name
+"""
+
+
+def signs(found: Any, about: str) -> list[tuple[str, str]]:
+    return [(sign["state"], sign["text"]) for sign in found["signs"] if sign["about"] == about]
+
+
+def test_a_project_in_order_is_healthy(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    found = document("doctor")
+    assert (guardrail("doctor").exit_code, found["healthy"]) == (0, True)
+    assert [sign["about"] for sign in found["signs"]] == [
+        "guardrail", "configuration", "mode", "policies", "policy revision", "ledger", "database", "journal",
+        "key", "lease", "adapter langgraph",
+    ]  # fmt: skip
+    assert signs(found, "mode") == [("ok", "enforce")]
+    assert signs(found, "journal") == [("ok", "wal")]
+    assert signs(found, "adapter langgraph")[0][0] == "ok"
+
+
+def test_a_ledger_that_is_not_there_yet_is_not_made(project: Any, document: Document):
+    assert signs(document("doctor"), "ledger")[0][0] == "note"
+    assert [path.name for path in project.folder.iterdir()] == ["guardrail.toml"]
+
+
+def test_what_needs_a_person_is_named_with_what_to_do(project: Any, guardrail: Guardrail, document: Document):
+    call = project.crash()
+    project.ask()
+    guardrail("halt", "--agent", "payer", "--reason", "odd", "--as", "root")
+    result = guardrail("doctor")
+    found = document("doctor")
+    assert (result.exit_code, found["healthy"]) == (1, False)
+    assert signs(found, "calls") == [("error", f"1 of unknown outcome: {call} (bank/send_money)")]
+    assert signs(found, "approvals") == [("note", "1 wait for a person")]
+    ((state, text),) = signs(found, "halt")
+    assert (state, text.startswith("agent:payer IS HALTED since "), text.endswith(" by root: odd")) == (
+        "warning",
+        True,
+        True,
+    )
+    assert "To do (calls): find out whether each ran" in result.stdout
+
+
+def test_observe_mode_is_a_loud_warning(project: Any, guardrail: Guardrail, document: Document):
+    project.configure('mode = "observe"\n[policies]\nobserve = ["payments.large"]\n')
+    assert signs(document("doctor"), "mode") == [
+        ("warning", "OBSERVE MODE: NOTHING IS ENFORCED (but halts)"),
+        ("warning", "the rule payments.large is in observe mode: NOT ENFORCED"),
+    ]
+
+
+def test_a_wrong_configuration_is_named_and_the_rest_is_looked_at(
+    project: Any, guardrail: Guardrail, document: Document
+):
+    project.configure("modus = 1")
+    found = document("doctor")
+    assert guardrail("doctor").exit_code == 1
+    assert signs(found, "configuration")[0][0] == "error"
+    assert "did you mean 'mode'?" in signs(found, "configuration")[0][1]
+    assert signs(found, "adapter langgraph")[0][0] == "ok"
+
+
+def test_policies_that_may_not_decide_are_an_error(project: Any, document: Document):
+    folder = project.folder / "policies"
+    folder.mkdir()
+    (folder / "clock.rego").write_text(
+        "package guardrail.rules.clock\n\nallow contains x if x := time.now_ns()\n"
+    )
+    project.configure('[policies]\npaths = ["policies"]\n')
+    ((state, text),) = signs(document("doctor"), "policies")
+    assert state == "error"
+    assert "clock.rego:3:" in text
+
+
+def test_a_ledger_that_is_no_database_is_down(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    (project.folder / "guardrail.db").write_bytes(b"not a database " * 100)
+    for companion in ("-wal", "-shm"):
+        Path(f"guardrail.db{companion}").unlink(missing_ok=True)
+    assert guardrail("doctor").exit_code == 4
+    assert signs(document("doctor"), "ledger")[0][0] == "down"
+
+
+def test_a_lost_key_is_down(project: Any, guardrail: Guardrail):
+    project.send("bob")
+    (project.folder / "guardrail.key").unlink()
+    assert guardrail("doctor").exit_code == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+def test_a_key_that_others_may_read_is_an_error(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    (project.folder / "guardrail.key").chmod(0o644)
+    assert guardrail("doctor").exit_code == 1
+    assert signs(document("doctor"), "key")[0][0] == "error"
+
+
+def test_a_backtrace_of_the_interpreter_is_warned_of(
+    project: Any, document: Document, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RUST_BACKTRACE", "1")
+    assert signs(document("doctor"), "environment")[0][0] == "warning"
+
+
+def test_the_policy_revision_is_the_one_that_decisions_are_recorded_under(project: Any, document: Document):
+    (project.folder / "rules").mkdir()
+    (project.folder / "rules" / "all.rego").write_text(ALLOW_ALL)
+    project.configure('[agents.payer]\ntools = ["balance"]\n[policies]\npaths = ["rules"]\n')
+
+    def balance() -> int:
+        return 1
+
+    with Guard.from_config() as guard:
+        assert guard.tool(balance, agent="payer")() == 1
+        (stored,) = [
+            record.fields["revision"] for record in guard.ledger.records() if record.kind == "policy"
+        ]
+    assert signs(document("doctor"), "policy revision") == [("ok", stored)]

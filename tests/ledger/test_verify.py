@@ -1,0 +1,325 @@
+"""Tampering: every kind is found, and the first bad record is named."""
+
+from __future__ import annotations
+
+import ast
+import random
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import guardrail.ledger.agreement
+import guardrail.ledger.verify
+from guardrail.errors import LedgerUnavailable, VerificationFailed
+from guardrail.ledger import Ledger
+from guardrail.ledger.connection import driver
+from guardrail.ledger.verify import Verification, verify
+from guardrail.merkle import leaf_hash, pack, push
+from guardrail.sealing import SealingKey
+from tests.ledger.conftest import Clock
+from tests.ledger.lines import admit_asking, admitted, ask, call, deny, ran, settle
+
+KEY = SealingKey(bytes(32))
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path, original: Path) -> Path:
+    """A copy of the ledger with every kind of record."""
+    return Path(shutil.copy(original, tmp_path / "ledger.db"))
+
+
+@pytest.fixture(name="original", scope="module")
+def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with every kind of record, in two logs."""
+    path, clock = tmp_path_factory.mktemp("original") / "ledger.db", Clock()
+    with Ledger.open(path, key=KEY, clock=clock) as ledger, Ledger.open(path, key=KEY, clock=clock) as other:
+        ledger.store_policy("rev-1", b"{}")
+        for number in range(12):
+            ran(ledger, call(number), labels=("untrusted",) if number == 11 else ())
+            ran(other, call(number, run="other"))
+        ledger.write(deny(call("denied")), alone=True)
+        for name, answer in (("yes", "approve"), ("no", "reject")):
+            pending = ledger.write(admit_asking(call(name), version=1), alone=True)
+            ledger.vote(pending.approval.id, "bob", answer, channel="test")  # type: ignore[union-attr,arg-type]
+        ran_after = ledger.write(admit_asking(call("yes"), version=1), alone=True)
+        ledger.write(settle(call("yes"), ran_after), alone=True)  # type: ignore[arg-type]
+        late = ledger.write(admit_asking(call("late"), ask(expires_in=1), version=1), alone=True)
+        gone = ledger.write(admit_asking(call("gone"), version=1), alone=True)
+        ledger.cancel(gone.approval.id)  # type: ignore[union-attr]
+        clock.forward(seconds=2)
+        assert [found.id for found in ledger.expire_due()] == [late.approval.id]  # type: ignore[union-attr]
+        admitted(ledger, call("lost"), version=1)
+        ledger.halt("agent:other", "olaf")
+        ledger.halt("run:gone", "olaf")
+        ledger.unhalt("run:gone", "olaf")
+    with Ledger.open(path, key=KEY, clock=clock) as ledger:
+        ledger.resolve(call("lost").reference, ran=True, by="olaf")
+        kinds = {record.kind for record in ledger.records()}
+    assert kinds == {
+        "begun", "policy", "tool", "denied", "asked", "voted", "expired", "cancelled", "admitted", "settled",
+        "resolved", "halted", "unhalted",
+    }  # fmt: skip
+    return path
+
+
+def tamper(path: Path, *statements: tuple[str, Any] | str, without_triggers: bool = True) -> None:
+    connection = driver.connect(str(path), isolation_level=None)
+    if without_triggers:
+        connection.execute("DROP TRIGGER records_no_update")
+        connection.execute("DROP TRIGGER records_no_delete")
+    for statement in statements:
+        if isinstance(statement, str):
+            connection.execute(statement)
+        else:
+            connection.execute(*statement)
+    connection.close()
+
+
+def ask_database(path: Path, query: str, *values: Any) -> Any:
+    connection = driver.connect(str(path))
+    try:
+        return connection.execute(query, values).fetchone()
+    finally:
+        connection.close()
+
+
+def first_fault(path: Path, key: SealingKey | None = KEY) -> tuple[int | None, int | None, str]:
+    verification = verify(path, key=key)
+    assert not verification.ok
+    assert verification.claim.startswith("not as written: ")
+    with pytest.raises(VerificationFailed):
+        verification.require()
+    fault = verification.faults[0]
+    return fault.log, fault.sequence, fault.what
+
+
+def test_what_was_written_verifies(path: Path) -> None:
+    progress: list[tuple[int, int]] = []
+    (count,) = ask_database(path, "SELECT count(*) FROM records")
+    found = verify(path, key=KEY, progress=lambda done, total: progress.append((done, total)))
+    found.require()
+    assert isinstance(found, Verification)
+    assert (found.records, found.erased, found.closed, found.faults) == (count, 0, 0, ())
+    assert found.details > 40
+    assert progress == [(count, count)]
+    assert [(head.log, head.month) for head in found.heads] == [(1, 202601), (2, 202601)]
+    assert found.claim == f"{count:,} records, unchanged and complete up to the log heads stored here"
+    assert found.as_json()["ok"] is True
+
+
+def test_without_the_key_everything_but_the_details_is_checked(path: Path) -> None:
+    found = verify(path)
+    assert found.ok
+    assert found.closed > 40
+    assert found.details == 0
+
+
+def test_honest_programs_cannot_change_or_delete_records(path: Path) -> None:
+    for statement in ("UPDATE records SET kind = 'x'", "DELETE FROM records"):
+        with pytest.raises(driver.IntegrityError, match="records are written once"):
+            tamper(path, statement, without_triggers=False)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_flipped_byte_is_found_where_it_is(path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    column, table, key = dice.choice([("body", "records", "id"), ("leaf", "records", "id"), ("body", "sealed", "record")])
+    (rows,) = ask_database(path, f"SELECT group_concat({key}) FROM {table}")
+    number = int(dice.choice(rows.split(",")))
+    (body,) = ask_database(path, f"SELECT {column} FROM {table} WHERE {key} = ?", number)
+    changed = bytearray(body)
+    changed[dice.randrange(len(changed))] ^= 1 << dice.randrange(8)
+    tamper(path, (f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (bytes(changed), number)))
+    log, sequence, what = first_fault(path)
+    assert (log, sequence) == ask_database(path, "SELECT log, sequence FROM records WHERE id = ?", number)
+    assert what == (
+        "a sealed detail does not open: it was changed, or another key sealed it"
+        if table == "sealed"
+        else "the body is not the one that its leaf hash was made of"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("kind", "denied"), ("run", "elsewhere"), ("run", None), ("month", 202602)]
+)  # fmt: skip
+def test_columns_that_do_not_say_what_the_body_says(path: Path, column: str, value: Any) -> None:
+    tamper(path, (f"UPDATE records SET {column} = ? WHERE log = 1 AND sequence = 8", (value,)))
+    assert first_fault(path) == (1, 8, "the columns do not say what the body says")
+
+
+@pytest.mark.parametrize("sequence", [0, 5, 20])
+def test_a_deleted_record(path: Path, sequence: int) -> None:
+    tamper(path, ("DELETE FROM records WHERE log = 1 AND sequence = ?", (sequence,)))
+    assert first_fault(path) == (1, sequence, f"it is missing: record {sequence + 1} follows")
+
+
+def test_a_deleted_record_with_the_rest_moved_up(path: Path) -> None:
+    tamper(
+        path,
+        "DELETE FROM records WHERE log = 1 AND sequence = 5",
+        "UPDATE records SET id = id - 1, sequence = sequence - 1 WHERE log = 1 AND sequence > 5",
+    )
+    assert first_fault(path) == (1, 5, "the columns do not say what the body says")
+
+
+def test_an_inserted_record(path: Path) -> None:
+    tamper(
+        path,
+        "UPDATE records SET id = id + 1000 WHERE log = 2 AND sequence > 7",
+        "UPDATE records SET id = id - 999, sequence = sequence + 1 WHERE log = 2 AND sequence > 7",
+        "INSERT INTO records SELECT id + 1, month, log, 8, kind, run, body, leaf FROM records "
+        "WHERE log = 2 AND sequence = 7",
+    )
+    assert first_fault(path) == (2, 8, "the columns do not say what the body says")
+
+
+def test_a_record_put_after_the_end(path: Path) -> None:
+    (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 2")
+    body = b'{"kind":"denied","log":2,"sequence":%d}' % size
+    row = (2 << 40 | size, size, body, leaf_hash(body))
+    tamper(path, ("INSERT INTO records VALUES (?, 202601, 2, ?, 'denied', NULL, ?, ?)", row))
+    assert first_fault(path) == (2, size, f"it stands after the end of the log, which holds {size} records")
+
+
+@pytest.mark.parametrize("columns", [("id",), ("sequence",), ("id", "sequence")])
+def test_reordered_records(path: Path, columns: tuple[str, ...]) -> None:
+    swaps = []
+    for column in columns:
+        third = 1 << 40 | 3 if column == "id" else 3
+        for old, new in ((third, -1), (third + 1, third), (-1, third + 1)):
+            swaps.append((f"UPDATE records SET {column} = ? WHERE {column} = ? AND log = 1", (new, old)))
+    tamper(path, *swaps)
+    assert first_fault(path) == (1, 3, "the columns do not say what the body says")
+
+
+def test_records_whose_bodies_were_swapped(path: Path) -> None:
+    rows = [ask_database(path, "SELECT id, body, leaf FROM records WHERE log = 1 AND sequence = ?", n) for n in (6, 9)]
+    tamper(
+        path,
+        ("UPDATE records SET body = ?, leaf = ? WHERE id = ?", (rows[1][1], rows[1][2], rows[0][0])),
+        ("UPDATE records SET body = ?, leaf = ? WHERE id = ?", (rows[0][1], rows[0][2], rows[1][0])),
+    )
+    assert first_fault(path) == (1, 6, "the columns do not say what the body says")
+
+
+def test_a_truncated_tail(path: Path) -> None:
+    (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 1")
+    tamper(path, ("DELETE FROM records WHERE log = 1 AND sequence >= ?", (size - 2,)))
+    assert first_fault(path) == (1, size - 2, f"the end of the log is missing: it holds {size} records")
+
+
+def test_a_log_that_is_gone_with_its_records(path: Path) -> None:
+    tamper(path, "DELETE FROM records WHERE log = 1", "DELETE FROM logs WHERE id = 1")
+    assert first_fault(path) == (1, None, "the log is missing, though a later one exists")
+    tamper(path, "DELETE FROM logs", without_triggers=False)
+    assert first_fault(path)[2] == "belongs to a log that does not exist"
+
+
+def test_a_body_rewritten_with_its_leaf_is_narrowed_down_by_the_tree(path: Path) -> None:
+    (number, body) = ask_database(path, "SELECT id, body FROM records WHERE log = 1 AND sequence = 3")
+    forged = body.replace(b"payer", b"other")
+    assert forged != body
+    tamper(path, ("UPDATE records SET body = ?, leaf = ? WHERE id = ?", (forged, leaf_hash(forged), number)))
+    assert first_fault(path, key=None) == (1, 0, "records 0 to 31 are not those that the log's tree was made of")
+
+
+def test_a_log_rewritten_with_its_head_disagrees_with_the_calls(path: Path) -> None:
+    """Cutting the tail and forging the head too: found only as far as the other tables remember."""
+    connection = driver.connect(str(path))
+    rows = connection.execute("SELECT leaf FROM records WHERE log = 2 ORDER BY sequence").fetchall()
+    connection.close()
+    frontier: list[bytes] = []
+    for size, (leaf,) in enumerate(rows[:-1]):
+        push(frontier, size, leaf)
+    tamper(
+        path,
+        ("DELETE FROM sealed WHERE record = (SELECT id FROM records WHERE log = 2 AND sequence = ?)", (len(rows) - 1,)),
+        ("DELETE FROM records WHERE log = 2 AND sequence = ?", (len(rows) - 1,)),
+        ("UPDATE logs SET size = ?, frontier = ? WHERE id = 2", (len(rows) - 1, pack(frontier))),
+    )
+    log, sequence, what = first_fault(path)
+    assert (log, sequence) == (None, None)
+    assert what.endswith("points to a record that does not exist")
+
+
+def test_a_frontier_that_was_changed(path: Path) -> None:
+    (frontier,) = ask_database(path, "SELECT frontier FROM logs WHERE id = 2")
+    tamper(path, ("UPDATE logs SET frontier = ? WHERE id = 2", (frontier + bytes(32),)))
+    assert first_fault(path) == (2, None, "the log's row holds more hashes than its size has")
+
+
+def test_an_erased_detail_leaves_the_log_verifiable(path: Path) -> None:
+    before = verify(path, key=KEY)
+    tamper(path, "DELETE FROM sealed WHERE record IN (SELECT record FROM sealed ORDER BY record LIMIT 3)")
+    after = verify(path, key=KEY)
+    assert (after.ok, after.erased, after.details, after.heads) == (True, 3, before.details - 3, before.heads)
+
+
+def test_details_that_were_exchanged(path: Path) -> None:
+    (first, second) = ask_database(path, "SELECT min(record), max(record) FROM sealed")
+    tamper(
+        path,
+        "UPDATE sealed SET body = (SELECT body FROM sealed AS other WHERE other.record <> sealed.record LIMIT 1) "
+        f"WHERE record IN ({first}, {second})",
+    )
+    assert first_fault(path)[2] == "a sealed detail does not open: it was changed, or another key sealed it"
+
+
+def _set(table: str, assignment: str, where: str = "1") -> str:
+    return f"UPDATE {table} SET {assignment} WHERE {where}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (_set("calls", "state = 'returned'", "call = 'cdenied'"), "is 'returned' after 1 moves; this record says otherwise"),
+        (_set("calls", "state = 'started'", "call = 'c3' AND run = 'run'"), "is 'started' after 2 moves"),
+        ("DELETE FROM calls WHERE call = 'c3' AND run = 'run'", "moves, "),
+        (_set("approvals", "state = 'approved'", "state = 'rejected'"), "is approved, recorded as rejected"),
+        ("DELETE FROM approvals WHERE state = 'expired'", "is missing, recorded as expired"),
+        (_set("votes", "answer = 'approve'", "answer = 'reject'"), "is stored but not recorded"),
+        ("DELETE FROM controls", "the halt of agent:other is off, the records say otherwise"),
+        ("INSERT INTO controls VALUES ('all', 'x', '', '')", "the halt of all is on, the records say otherwise"),
+        (_set("runs", "labels = '[]'", "id = 'run'").replace("'[]'", "x'5b5d'"), "the labels of run 'run'"),
+        ("DELETE FROM runs WHERE id = 'other'", "1 runs are stored, 2 are recorded"),
+        (_set("tools", "definition = x'7b7d'"), "is not the one that was stored"),
+        ("DELETE FROM tools", "is missing"),
+        (_set("policies", "bundle = x'7b7c7d'"), "policy rev-1 is not the one that was stored"),
+        ("INSERT INTO sealed VALUES (99999, 'k', x'00')", "a sealed detail belongs to no record (row 99999)"),
+    ],
+)  # fmt: skip
+def test_tables_that_disagree_with_the_records(path: Path, statement: str, what: str) -> None:
+    tamper(path, statement)
+    assert what in first_fault(path)[2]
+
+
+def test_a_ledger_that_grows_meanwhile_is_verified_as_of_one_moment(path: Path, clock: Clock) -> None:
+    with Ledger.open(path, key=KEY, clock=clock) as ledger:
+        seen: list[int] = []
+
+        def write(done: int, _: int) -> None:
+            seen.append(done)
+            ran(ledger, call(f"meanwhile-{len(seen)}", run="fresh"))
+
+        assert ledger.verify(write).ok
+        assert ledger.verify().records == seen[0] + 3
+
+
+def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="there is no ledger"):
+        verify(tmp_path / "nothing.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", [guardrail.ledger.verify, guardrail.ledger.agreement])
+def test_the_verifier_imports_nothing_that_writes(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {name for name in imported if name and name.startswith("guardrail.ledger")}
+    assert ours <= {
+        "guardrail.ledger", "guardrail.ledger.agreement", "guardrail.ledger.connection", "guardrail.ledger.schema",
+        "guardrail.ledger.statements",
+    }  # fmt: skip

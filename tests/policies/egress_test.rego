@@ -1,0 +1,86 @@
+package tests.egress
+
+import data.guardrail.hosts
+import data.guardrail.rules.egress
+
+call(urls) := {"facts": {"urls": urls}}
+
+url(host, class) := {"host": host, "address_class": class, "credentials": false}
+
+rules(reasons) := {reason.rule | some reason in reasons}
+
+test_a_public_host_is_fine if {
+	given := call([url("example.com", "name"), url("93.184.216.34", "global")])
+	count(egress.deny) == 0 with input as given
+	count(egress.ask) == 0 with input as given
+}
+
+test_no_url_is_fine if {
+	count(egress.deny) == 0 with input as call([]) with data.settings as {"hosts": ["example.com"]}
+	count(egress.ask) == 0 with input as call([]) with data.settings as {"hosts": ["example.com"]}
+}
+
+test_what_is_not_public_is_denied if {
+	classes := ["private", "loopback", "link_local", "metadata", "multicast", "reserved", "", "GLOBAL", "unheard-of"]
+	every class in classes {
+		rules(egress.deny) == {"egress.address"} with input as call([url("10.0.0.1", class)])
+	}
+}
+
+test_one_bad_address_among_good_ones_is_denied if {
+	given := call([url("example.com", "name"), url("169.254.169.254", "metadata")])
+	expected := {{
+		"rule": "egress.address",
+		"message": "169.254.169.254 is not on the public network (metadata)",
+		"fix": "use a public host; the owner can list this one under settings.private_hosts",
+	}}
+	egress.deny == expected with input as given
+}
+
+test_a_listed_private_host_is_fine if {
+	given := call([url("127.0.0.1", "loopback")])
+	count(egress.deny) == 0 with input as given with data.settings as {"private_hosts": ["127.0.0.1"]}
+}
+
+test_a_host_of_partners_does_not_open_private_addresses if {
+	given := call([url("127.0.0.1", "loopback")])
+	rules(egress.deny) == {"egress.address"} with input as given with data.settings as {"hosts": ["127.0.0.1"]}
+}
+
+test_credentials_are_denied if {
+	given := call([{"host": "example.com", "address_class": "name", "credentials": true}])
+	rules(egress.deny) == {"egress.credentials"} with input as given
+}
+
+test_a_stranger_asks_once_hosts_are_listed if {
+	given := call([url("evil.example", "name"), url("api.example.com", "name")])
+	settings := {"hosts": ["api.example.com"]}
+	rules(egress.ask) == {"egress.stranger"} with input as given with data.settings as settings
+	count(egress.deny) == 0 with input as given with data.settings as settings
+}
+
+test_a_stranger_is_denied_where_the_owner_says_anything_but_ask if {
+	given := call([url("evil.example", "name")])
+	every word in ["deny", "Ask", "", null, false] {
+		settings := {"hosts": ["api.example.com"], "strangers": word}
+		rules(egress.deny) == {"egress.stranger"} with input as given with data.settings as settings
+		count(egress.ask) == 0 with input as given with data.settings as settings
+	}
+}
+
+test_a_host_is_listed_by_its_name_or_below_a_star if {
+	hosts.listed("example.com", ["example.com"])
+	hosts.listed("a.example.com", ["*.example.com"])
+	hosts.listed("a.b.example.com", ["*.example.com"])
+}
+
+test_a_host_is_not_listed_by_part_of_its_name if {
+	not hosts.listed("example.com", ["*.example.com"])
+	not hosts.listed("evilexample.com", ["*.example.com"])
+	not hosts.listed("evil-example.com", ["example.com"])
+	not hosts.listed("example.com.evil.example", ["example.com", "*.example.com"])
+	not hosts.listed("a.example.com", ["example.com"])
+	not hosts.listed("example.com", [])
+	not hosts.listed("example.com", "example.com")
+	not hosts.listed("example.com", null)
+}

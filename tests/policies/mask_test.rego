@@ -1,0 +1,17 @@
+package tests.mask
+
+import data.guardrail.mask
+
+test_secrets_are_hidden_by_their_name if {
+	given := {"arguments": {"Password": "x", "API_KEY": 5, "to": "anna", "pin": null}}
+	mask.hide == {"/Password", "/API_KEY", "/pin"} with input as given
+}
+
+test_no_arguments_hide_nothing if {
+	mask.hide == set() with input as {"arguments": {}}
+}
+
+test_the_names_are_data_and_escaped if {
+	given := {"arguments": {"a/b~c": "x", "password": "y"}}
+	mask.hide == {"/a~1b~0c"} with input as given with data.settings.secret_arguments as ["a/b~c"]
+}
