@@ -68,12 +68,24 @@ class Approval:
     def as_json(self) -> dict[str, Any]:
         """For listings: everything but the arguments, which are sealed."""
         return {
-            "id": self.id, "state": self.state, "run": self.run, "agent": self.agent, "chain": list(self.chain),
-            "principal": self.principal, "tool": self.tool, "asks": [ask.as_json() for ask in self.asks],
-            "requested_at": self.requested_at, "expires_at": self.expires_at,
+            "id": self.id,
+            "state": self.state,
+            "run": self.run,
+            "agent": self.agent,
+            "chain": list(self.chain),
+            "principal": self.principal,
+            "tool": self.tool,
+            "asks": [ask.as_json() for ask in self.asks],
+            "requested_at": self.requested_at,
+            "expires_at": self.expires_at,
             "votes": [
-                {"person": vote.person, "answer": vote.answer, "channel": vote.channel, "at": vote.at,
-                 "reason": vote.reason}
+                {
+                    "person": vote.person,
+                    "answer": vote.answer,
+                    "channel": vote.channel,
+                    "at": vote.at,
+                    "reason": vote.reason,
+                }
                 for vote in self.votes
             ],
         }
@@ -111,7 +123,9 @@ def check_voter(approval: Approval, person: str) -> None:
         raise Conflict(f"{person} has voted on {approval.id} already")
     if not any(may_answer(ask, person) for ask in approval.asks):
         wanted = sorted({name for ask in approval.asks for name in ask.approvers})
-        raise Conflict(f"{person} is not an approver of {approval.id}", fix=f"ask one of: {', '.join(wanted)}")
+        raise Conflict(
+            f"{person} is not an approver of {approval.id}", fix=f"ask one of: {', '.join(wanted)}"
+        )
 
 
 def may_answer(ask: Ask, person: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +68,10 @@ class Boundaries:
         reasons = tuple(dict.fromkeys(self._violations(given)))
         if reasons:
             return Decision(effect="deny", reasons=reasons, revision=self.revision)
+        return self._allow
+
+    @cached_property
+    def _allow(self) -> Decision:
         return Decision(effect="allow", reasons=(_WITHIN,), revision=self.revision)
 
     def reservations(self, call: Call, *, now: str) -> tuple[Reservation, ...]:
@@ -170,7 +174,7 @@ def _tools(asked: _Asked) -> Iterator[Reason]:
 
 def _paths(asked: _Asked) -> Iterator[Reason]:
     roots, facts = asked.boundary.paths, asked.given.facts
-    if roots is None and not asked.acting:
+    if (roots is None and not asked.acting) or not (facts.paths or facts.opaque):
         return
     roots = roots or {}
     fix = f"use a plain path inside one of: {_listed(tuple(roots))}"
@@ -183,10 +187,11 @@ def _paths(asked: _Asked) -> Iterator[Reason]:
 
 
 def _hosts(asked: _Asked) -> Iterator[Reason]:
-    if asked.boundary.hosts is None and not asked.acting:
+    facts = asked.given.facts
+    if (asked.boundary.hosts is None and not asked.acting) or not (facts.urls or facts.opaque):
         return
     fix = f"use a plain URL of one of: {_listed(asked.boundary.hosts or ())}"
-    for fact in asked.given.facts.urls:
+    for fact in facts.urls:
         if not any(pattern.covers(fact) for pattern in asked.boundary.reachable):
             nature = fact["address_class"]
             kind = "host" if nature in {"name", "global"} else f"{nature.replace('_', '-')} host"
@@ -250,9 +255,14 @@ def _money(asked: _Asked) -> Iterator[Reason]:
 _LIMITS: Final = (_tools, _paths, _hosts, _hours, _size, _money)
 
 
+@lru_cache(maxsize=1024)
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
 def _taken(agent: str, boundary: Boundary, call: Call, now: str) -> Iterator[Reservation]:
     """What one call takes from the budgets of one agent. Names are quoted, so no two scopes are one."""
-    scope = quote(agent, safe="")
+    scope = _quoted(agent)
     for limit, window, name in (
         (boundary.calls_per_run, f"run/{call.run}", "calls per run"),
         (boundary.calls_per_minute, f"minute/{now[:16]}", "calls per minute"),
@@ -267,7 +277,7 @@ def _taken(agent: str, boundary: Boundary, call: Call, now: str) -> Iterator[Res
                 continue
             window = {"run": f"run/{call.run}", "day": f"day/{now[:10]}", "always": "always"}[money.per]
             yield Reservation(
-                scope=f"{scope}/money/{quote(money.name, safe='')}/{window}",
+                scope=f"{scope}/money/{_quoted(money.name)}/{window}",
                 amount=amount,
                 limit=money.millionths,
                 name=f"{agent}: {money.name} {'in all' if money.per == 'always' else f'per {money.per}'}",

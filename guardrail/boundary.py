@@ -84,12 +84,12 @@ class Money:
             InvalidArguments: the argument is missing or holds no amount; the message says which.
         """
         arguments = call.arguments
-        found = list(places(arguments, self.pointer))
+        found = [place.value if place.reached else None for place in places(arguments, self.pointer)]
         # An item of a list without its amount is an amount that is not counted.
         if not found or (self._items is not None and len(found) != len(list(places(arguments, self._items)))):
             raise InvalidArguments(f"{self.pointer} is missing")
         try:
-            total = sum(millionths(place.value if place.reached else None) for place in found)
+            total = sum(map(millionths, found))
         except InvalidArguments as error:
             raise InvalidArguments(f"{self.pointer} {error.message}", fix=error.fix) from error
         if total > MAX_AMOUNT:

@@ -190,6 +190,11 @@ class Call:
     def edited(self, arguments: Mapping[str, Any]) -> Call:
         """Another call, with other arguments, to go down the whole line anew."""
         return Call(
-            run=self.run, id=self.id, scope=self.scope, principal=self.principal, agent=self.agent,
-            tool=self.tool, body=canonical(dict(arguments)),
+            run=self.run,
+            id=self.id,
+            scope=self.scope,
+            principal=self.principal,
+            agent=self.agent,
+            tool=self.tool,
+            body=canonical(dict(arguments)),
         )

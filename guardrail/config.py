@@ -36,6 +36,7 @@ from pydantic_settings import (
 from guardrail.boundaries import Boundaries
 from guardrail.boundary import Boundary, Money, Period
 from guardrail.budgets import millionths
+from guardrail.bundles import shipped_folder
 from guardrail.calls import ArgumentKind, Effect
 from guardrail.canonical import canonical
 from guardrail.durations import seconds
@@ -148,11 +149,13 @@ class PolicySettings(_Table):
     """`[policies]`: the Rego policies.
 
     Attributes:
-        paths: folders and files of the bundle; none = boundaries alone decide.
+        shipped: the rules that come with guardrail are part of the bundle.
+        paths: folders of the bundle. Neither these nor the shipped ones = boundaries alone decide.
         observe: ids of rules that are recorded and not enforced.
         limit: an answer that takes longer is a deny, in seconds.
     """
 
+    shipped: bool = False
     paths: _Paths = ()
     observe: _Texts = ()
     limit: _Duration = 1.0
@@ -350,8 +353,9 @@ class Config(BaseSettings):
 
     @property
     def policy_paths(self) -> tuple[Path, ...]:
-        """Folders and files of the policy bundle, absolute."""
-        return tuple(self.folder / path for path in self.policies.paths)
+        """Folders of the policy bundle, absolute."""
+        own = tuple(self.folder / path for path in self.policies.paths)
+        return (shipped_folder(), *own) if self.policies.shipped else own
 
     def boundaries(self) -> Boundaries:
         """The boundaries of all agents of the file.

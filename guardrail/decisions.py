@@ -74,8 +74,12 @@ class Ask:
     def as_json(self) -> dict[str, Any]:
         """The form in records and approval rows."""
         return {
-            "rule": self.rule, "message": self.message, "fix": self.fix,
-            "approvers": list(self.approvers), "quorum": self.quorum, "expires_in": self.expires_in,
+            "rule": self.rule,
+            "message": self.message,
+            "fix": self.fix,
+            "approvers": list(self.approvers),
+            "quorum": self.quorum,
+            "expires_in": self.expires_in,
         }
 
 
@@ -136,7 +140,9 @@ class Decision:
         }
 
 
-def refuse(code: ReasonCode, message: str, *, rule: str = "", fix: str | None = None, revision: str = "") -> Decision:
+def refuse(
+    code: ReasonCode, message: str, *, rule: str = "", fix: str | None = None, revision: str = ""
+) -> Decision:
     """A deny with one reason."""
     reason = Reason(rule=rule or f"guardrail.{code}", message=message, fix=fix, code=code)
     return Decision(effect="deny", reasons=(reason,), revision=revision)
@@ -153,9 +159,13 @@ def strictest(decisions: Iterable[Decision], *, revision: str) -> Decision:
     effect = max((decision.effect for decision in said), key=_STRICTNESS.__getitem__)
     return Decision(
         effect=effect,
-        reasons=tuple(reason for decision in said if decision.effect == effect for reason in decision.reasons),
+        reasons=tuple(
+            reason for decision in said if decision.effect == effect for reason in decision.reasons
+        ),
         asks=tuple(ask for decision in said for ask in decision.asks) if effect == "ask" else (),
-        obligations=tuple(item for decision in said for item in decision.obligations) if effect != "deny" else (),
+        obligations=tuple(item for decision in said for item in decision.obligations)
+        if effect != "deny"
+        else (),
         mask=tuple(dict.fromkeys(pointer for decision in said for pointer in decision.mask)),
         observed=tuple(reason for decision in said for reason in decision.observed),
         revision=revision,

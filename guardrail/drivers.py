@@ -12,7 +12,17 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from guardrail.admission import Admission, Admit, InFlight, Pending, Refuse, Settle, SettleAnswer, Stopped, Ticket
+from guardrail.admission import (
+    Admission,
+    Admit,
+    InFlight,
+    Pending,
+    Refuse,
+    Settle,
+    SettleAnswer,
+    Stopped,
+    Ticket,
+)
 from guardrail.approvals import Approval
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason
@@ -191,7 +201,9 @@ class _Blocking(_Drive):
             case Admit():
                 return self.admit(step)
             case Execute():
-                return execute(self.attempt, step.call, step.deadline, lambda late: self.settle_late(step, late))
+                return execute(
+                    self.attempt, step.call, step.deadline, lambda late: self.settle_late(step, late)
+                )
             case Settle():
                 return self.settle(step)
             case Refuse():

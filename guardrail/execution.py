@@ -121,5 +121,7 @@ def _failed(attempt: Attempt, error: BaseException) -> Outcome:
 
 def _overdue(deadline: float | None) -> Outcome:
     return Outcome(
-        status="unknown", heading="UNKNOWN OUTCOME", message=f"no answer within its deadline of {deadline:g} s"
+        status="unknown",
+        heading="UNKNOWN OUTCOME",
+        message=f"no answer within its deadline of {deadline:g} s",
     )

@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticSchemaGenerationError, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    ValidationError,
+    create_model,
+)
 from pydantic.errors import PydanticUserError
 
 from guardrail.canonical import canonical, thaw
@@ -154,7 +161,9 @@ def _is_plain(kind: Any) -> bool:
     origin, parts = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:  # of two plain types, one may take what the other has written
         return len(parts) == 2 and NoneType in parts and all(map(_is_plain, parts))
-    return (origin is list and len(parts) == 1 or origin is dict and parts[:1] == (str,)) and _is_plain(parts[-1])
+    return (origin is list and len(parts) == 1 or origin is dict and parts[:1] == (str,)) and _is_plain(
+        parts[-1]
+    )
 
 
 def _aliased(default: Any, name: str) -> Any:

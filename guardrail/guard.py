@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -158,7 +158,7 @@ class Guardrail:
         *,
         principal: str | Principal = "anonymous",
         task: str = "",
-    ) -> Iterator[Run]:
+    ) -> Generator[Run]:
         """Everything below belongs to this run. For host code only: a model never names its principal.
 
         Args:
@@ -223,7 +223,14 @@ class Guardrail:
         where there is no result; the message is what a model should read.
         """
         return guarded(
-            self, function, agent=agent, name=name, server=server, effect=effect, kinds=kinds or {}, waiting=waiting
+            self,
+            function,
+            agent=agent,
+            name=name,
+            server=server,
+            effect=effect,
+            kinds=kinds or {},
+            waiting=waiting,
         )
 
     def tool_definition(
@@ -302,7 +309,9 @@ class Guardrail:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
         decision, given = self._judged(call)
         self._keep(decision.revision)
-        reservations = self.boundaries.reservations(call, now=given.now) if self.boundaries is not None else ()
+        reservations = (
+            self.boundaries.reservations(call, now=given.now) if self.boundaries is not None else ()
+        )
         return Decided(
             decision=decision,
             given=given.json,
@@ -371,10 +380,11 @@ class Guardrail:
 
 
 _WAITING: Final = Outcome(
-    status="blocked", heading="WAITING", reasons=(Reason(rule="guardrail.approval", message="waits for people"),)
+    status="blocked",
+    heading="WAITING",
+    reasons=(Reason(rule="guardrail.approval", message="waits for people"),),
 )
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-

@@ -62,7 +62,9 @@ def unpack(body: bytes) -> list[bytes]:
         ValueError: the length is not a whole number of hashes.
     """
     if len(body) % HASH_BYTES:
-        raise ValueError(f"a frontier is made of {HASH_BYTES}-byte hashes, this one is {len(body)} bytes long")
+        raise ValueError(
+            f"a frontier is made of {HASH_BYTES}-byte hashes, this one is {len(body)} bytes long"
+        )
     return [body[start : start + HASH_BYTES] for start in range(0, len(body), HASH_BYTES)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 from guardrail.calls import Call
 from guardrail.decisions import Reason
@@ -85,9 +85,11 @@ def _same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        ours, theirs = cast("dict[str, Any]", left), cast("dict[str, Any]", right)
+        return ours.keys() == theirs.keys() and all(_same(ours[key], theirs[key]) for key in ours)
     if isinstance(left, list):
-        return len(left) == len(right) and all(map(_same, left, right))
+        first, second = cast("list[Any]", left), cast("list[Any]", right)
+        return len(first) == len(second) and all(map(_same, first, second))
     return bool(left == right)
 
 

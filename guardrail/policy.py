@@ -75,7 +75,9 @@ class PolicyInput:
                 "usage": self.run.usage,
                 "history": self.run.history,
                 "run": {
-                    "id": self.run.id, "step": self.run.usage.get("calls", 0) + 1, "started": self.run.started
+                    "id": self.run.id,
+                    "step": self.run.usage.get("calls", 0) + 1,
+                    "started": self.run.started,
                 },
                 "now": self.now,
             }
@@ -106,7 +108,8 @@ class AllOf:
     def __init__(self, policies: Sequence[Policy]) -> None:
         if not policies:
             raise ConfigError(
-                "no policy is configured", fix="name a policies folder or agents with boundaries in guardrail.toml"
+                "no policy is configured",
+                fix="name a policies folder or agents with boundaries in guardrail.toml",
             )
         self._policies = tuple(policies)
 

@@ -7,7 +7,7 @@ ever read from a model's words, a message or a caller's metadata.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def chain_to(agent: str, *, through: tuple[str, ...] | None = None) -> tuple[str
 
 
 @contextmanager
-def inside(run: Run, chain: tuple[str, ...] | None = None) -> Iterator[Run]:
+def inside(run: Run, chain: tuple[str, ...] | None = None) -> Generator[Run]:
     """Make `run` (and, where given, `chain`) the context of everything below."""
     run_token = _RUN.set(run)
     chain_token = _CHAIN.set(chain) if chain is not None else None

@@ -13,7 +13,18 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from guardrail.admission import Admission, Admit, InFlight, Moved, Pending, Refuse, Settle, SettleAnswer, Settled, Stopped, Ticket
+from guardrail.admission import (
+    Admission,
+    Admit,
+    InFlight,
+    Pending,
+    Refuse,
+    Settle,
+    SettleAnswer,
+    Settled,
+    Stopped,
+    Ticket,
+)
 from guardrail.approvals import Approval
 from guardrail.budgets import Reservation
 from guardrail.calls import Call
@@ -122,7 +133,7 @@ def line(attempt: Attempt) -> Line:
             return (yield from _carried_out(attempt, call, admission, deadline(call, decision.obligations)))
         outcome = yield from _not_admitted(attempt, call, admission)
         if outcome is not None:
-            return outcome
+            return outcome if call.body == attempt.call.body else replace(outcome, changed=call)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
     yield Refuse(call=call, decision=unsettled, given=decided.given)
     return _blocked(unsettled)
@@ -138,15 +149,17 @@ def _carried_out(
         call=call, ticket=ticket, status=outcome.status, result=result, message=outcome.message
     )
     if answer == "unrecorded":  # the ledger will read `unknown`; nobody may be told more than it can show
-        return Outcome(status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error)
+        return Outcome(
+            status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error
+        )
     if ticket.approval is None and call is attempt.call:
         return outcome
-    return replace(outcome, approval=ticket.approval, changed=call if call.body != attempt.call.body else None)
+    return replace(
+        outcome, approval=ticket.approval, changed=call if call.body != attempt.call.body else None
+    )
 
 
-def _not_admitted(
-    attempt: Attempt, call: Call, admission: Admission
-) -> Generator[Step, Any, Outcome | None]:
+def _not_admitted(attempt: Attempt, call: Call, admission: Admission) -> Generator[Step, Any, Outcome | None]:
     """What follows from an answer that is no ticket; None = decide again."""
     match admission:
         case Pending(approval=approval):
@@ -186,4 +199,6 @@ def _edited(attempt: Attempt, call: Call, wanted: Mapping[str, Any]) -> Call | D
     try:
         return call.edited(attempt.validate(wanted))
     except CallError as error:
-        return refuse("obligation.failed", f"the policy's change of the arguments does not validate: {error.message}")
+        return refuse(
+            "obligation.failed", f"the policy's change of the arguments does not validate: {error.message}"
+        )

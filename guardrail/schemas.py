@@ -26,14 +26,14 @@ def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _untitled(node: Any, *, names: bool = False) -> Any:
     """`names`: the keys of this object are names that somebody chose, not keywords."""
     if isinstance(node, dict):
-        members: dict[str, Any] = node
+        members = cast("dict[str, Any]", node)
         return {
             key: _untitled(value, names=not names and key in {"properties", "$defs", "patternProperties"})
             for key, value in members.items()
             if names or key != "title"
         }
     if isinstance(node, list):
-        items: list[Any] = node
+        items = cast("list[Any]", node)
         return [_untitled(item) for item in items]
     return node
 
@@ -45,10 +45,10 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
         InvalidTool: the schema itself is no JSON Schema.
         InvalidArguments: the arguments do not validate; the message names the first fault and where it is.
     """
-    filled = {
+    filled: dict[str, Any] = {
         key: part["default"]
-        for key, part in cast("dict[str, Any]", schema.get("properties", {})).items()
-        if isinstance(part, dict) and "default" in part
+        for key, part in cast("dict[str, dict[str, Any]]", schema.get("properties", {})).items()
+        if "default" in part
     }
     filled |= arguments
     kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)

@@ -93,7 +93,9 @@ class SealingKey:
             LedgerUnavailable: the file cannot be written.
         """
         try:
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, encoding="ascii") as file:
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, prefix=path.name, encoding="ascii"
+            ) as file:
                 file.write(os.urandom(_KEY_BYTES).hex() + "\n")  # the temporary file is made with mode 0600
                 file.flush()
                 os.fsync(file.fileno())

@@ -22,7 +22,9 @@ def decision(effect: Verdict, *, rule: str = "scripted", message: str = "", **as
     """A decision with one reason; further arguments (`approvers`, `quorum`, `expires_in`) make up its ask."""
     message = message or f"the script says {effect}"
     asks = (Ask(rule=rule, message=message, **ask),) if effect == "ask" else ()
-    return Decision(effect=effect, reasons=(Reason(rule=rule, message=message),), asks=asks, revision="scripted")
+    return Decision(
+        effect=effect, reasons=(Reason(rule=rule, message=message),), asks=asks, revision="scripted"
+    )
 
 
 class ScriptedPolicy:
@@ -46,8 +48,13 @@ class ScriptedPolicy:
         said = self._script(given) if callable(self._script) else self._script
         made = said if isinstance(said, Decision) else decision(said)
         return Decision(
-            effect=made.effect, reasons=made.reasons, asks=made.asks, obligations=made.obligations,
-            mask=made.mask, observed=made.observed, revision=self.revision,
+            effect=made.effect,
+            reasons=made.reasons,
+            asks=made.asks,
+            obligations=made.obligations,
+            mask=made.mask,
+            observed=made.observed,
+            revision=self.revision,
         )
 
 

@@ -13,7 +13,6 @@ from guardrail.errors import (
     CallError,
     Denied,
     GuardrailError,
-    InvalidArguments,
     Rejected,
     ResultNotKept,
     UnknownOutcome,
@@ -102,8 +101,13 @@ class _PlainFunction:
             )
         except CallError as error:
             refused, outcome = self._guard.refuse(
-                run=run, call_id=call_id, agent=agent, tool=self._tool, code="arguments.invalid",
-                message=error.message, fix=error.fix or None,
+                run=run,
+                call_id=call_id,
+                agent=agent,
+                tool=self._tool,
+                code="arguments.invalid",
+                message=error.message,
+                fix=error.fix or None,
             )
             raise Denied(self._guard.explain(refused, outcome), outcome=outcome, fix=error.fix) from error
 

@@ -29,7 +29,19 @@ def test_the_word_approve_is_a_yes(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["I do NOT approve", "approve?", "approved", "disapprove", "yes", "y", "ok", "", "аpprove", "approve reject"]
+    "text",
+    [
+        "I do NOT approve",
+        "approve?",
+        "approved",
+        "disapprove",
+        "yes",
+        "y",
+        "ok",
+        "",
+        "аpprove",
+        "approve reject",
+    ],
 )
 def test_a_look_alike_is_no_vote(text: str):
     with pytest.raises(GuardrailError, match="is not a vote"):

@@ -39,7 +39,9 @@ def test_an_approval_of_one_call_does_not_fit_another(change: dict[str, object])
     assert call(**change).digest != call().digest
 
 
-@pytest.mark.parametrize("change", [{"run": "r2"}, {"id": "c2"}, {"scope": "t"}, {"arguments": {"amount": 6}}])
+@pytest.mark.parametrize(
+    "change", [{"run": "r2"}, {"id": "c2"}, {"scope": "t"}, {"arguments": {"amount": 6}}]
+)
 def test_the_key_is_of_run_scope_id_and_digest(change: dict[str, object]):
     assert call(**change).key != call().key
 
@@ -48,7 +50,7 @@ def test_principal_and_run_do_not_change_what_an_approval_binds_to():
     assert call(run="r2", principal=Principal(id="user:bob")).digest == call().digest
 
 
-@pytest.mark.parametrize("name", ["sеnd_money", "send​money", "ｓend", "", "a b", "x" * 129, "a/b"])
+@pytest.mark.parametrize("name", ["sеnd_money", "send\u200bmoney", "ｓend", "", "a b", "x" * 129, "a/b"])
 def test_a_look_alike_or_malformed_tool_name_is_refused(name: str):
     with pytest.raises(InvalidTool, match="ASCII"):
         Tool(name=name)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from guardrail import config as module
 from guardrail.boundaries import Boundaries, Boundary, Money
+from guardrail.bundles import shipped_folder
 from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
@@ -49,7 +50,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "outcome": "durable",
         "strict": False,
         "ledger": {"path": "guardrail.db", "key": "guardrail.key", "lease": 30.0},
-        "policies": {"paths": (), "observe": (), "limit": 1.0},
+        "policies": {"shipped": False, "paths": (), "observe": (), "limit": 1.0},
         "masking": {"hide": ()},
         "agents": {},
         "tools": {},
@@ -75,6 +76,11 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         (project / "rules", project / "../shared"),
     )
     assert config.boundaries().roots(("a",)) == {"work": project.resolve() / "work", "/srv/x": Path("/srv/x")}
+
+
+def test_the_shipped_rules_stand_before_the_own_ones(tmp_path: Path):
+    paths = load(tmp_path, '[policies]\nshipped = true\npaths = ["rules"]\n').policy_paths
+    assert paths == (shipped_folder(), tmp_path / "rules")
 
 
 def test_an_agent_becomes_the_boundary_that_it_declares(tmp_path: Path):

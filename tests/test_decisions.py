@@ -12,7 +12,13 @@ ORDER: tuple[Verdict, ...] = ("allow", "ask", "deny")
 def said(effect: Verdict, rule: str) -> Decision:
     ask = (Ask(rule=rule, message=rule),) if effect == "ask" else ()
     duty = (Obligation(name="deadline", value=float(len(rule))),)
-    return Decision(effect=effect, reasons=(Reason(rule=rule, message=rule),), asks=ask, obligations=duty, mask=(f"/{rule}",))
+    return Decision(
+        effect=effect,
+        reasons=(Reason(rule=rule, message=rule),),
+        asks=ask,
+        obligations=duty,
+        mask=(f"/{rule}",),
+    )
 
 
 @pytest.mark.parametrize("effects", list(itertools.product(ORDER, repeat=3)))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").rglob("*.md")
-)
+DOCUMENTS = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+] + sorted((ROOT / "docs").rglob("*.md"))
 
 
 def commands() -> set[str]:
@@ -61,6 +61,10 @@ def test_the_quickstart_does_what_its_page_shows(tmp_path: Path):
         "You may: pay at most 100, or ask the accounting team",
     ]
     checked = subprocess.run(
-        [sys.executable, "-m", "guardrail.cli", "check"], cwd=folder, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "guardrail.cli", "check"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -167,7 +167,9 @@ def test_after_the_vote_todays_policy_decides(ledger: Ledger, world: World):
     assert world.sent == []
 
 
-def test_a_halt_stops_calls_that_are_approved_but_not_run(guard_that: GuardThat, world: World, ledger: Ledger):
+def test_a_halt_stops_calls_that_are_approved_but_not_run(
+    guard_that: GuardThat, world: World, ledger: Ledger
+):
     def approve_then_halt(_: Any) -> Any:
         ledger.halt("tool:local/send", by="op", reason="incident")
         return "approve"
@@ -178,12 +180,18 @@ def test_a_halt_stops_calls_that_are_approved_but_not_run(guard_that: GuardThat,
     assert (world.sent, caught.value.outcome.reasons[0].code) == ([], "halted")
 
 
-def test_observe_mode_decides_records_and_enforces_nothing(guard_that: GuardThat, world: World, ledger: Ledger):
+def test_observe_mode_decides_records_and_enforces_nothing(
+    guard_that: GuardThat, world: World, ledger: Ledger
+):
     guard = guard_that("deny", mode="observe")
     with guard.run("r1"):
         guard.tool(world.send, agent="payer")("bob")
     [admitted] = [record for record in ledger.records("r1") if record.kind == "admitted"]
-    assert (world.sent, admitted.fields["decision"], admitted.fields["observe"]) == ([("bob", 1)], "deny", True)
+    assert (world.sent, admitted.fields["decision"], admitted.fields["observe"]) == (
+        [("bob", 1)],
+        "deny",
+        True,
+    )
 
 
 def test_a_policy_that_raises_is_a_deny_that_names_it(guard_that: GuardThat, world: World):
@@ -274,7 +282,9 @@ def test_parallel_callers_do_not_mix_their_answers(guard_that: GuardThat):
         assert list(pool.map(guarded, range(200))) == list(range(200))
 
 
-def test_a_task_cancelled_while_people_decide_cancels_the_request(guard_that: GuardThat, world: World, ledger: Ledger):
+def test_a_task_cancelled_while_people_decide_cancels_the_request(
+    guard_that: GuardThat, world: World, ledger: Ledger
+):
     send = guard_that("ask").tool(world.send_async, agent="payer")
 
     async def main() -> None:
@@ -289,7 +299,9 @@ def test_a_task_cancelled_while_people_decide_cancels_the_request(guard_that: Gu
     assert (world.sent, [approval.state for approval in ledger.approvals()]) == ([], ["cancelled"])
 
 
-def test_a_task_cancelled_while_the_tool_runs_leaves_an_unknown_outcome(guard_that: GuardThat, ledger: Ledger):
+def test_a_task_cancelled_while_the_tool_runs_leaves_an_unknown_outcome(
+    guard_that: GuardThat, ledger: Ledger
+):
     started = threading.Event()
 
     async def slow() -> None:

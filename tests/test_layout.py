@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("guardrail", "adapters")
 ADAPTERS = sorted(
-    path.name for path in (ROOT / "adapters").iterdir() if path.is_dir() and path.name.startswith("guardrail_")
+    path.name
+    for path in (ROOT / "adapters").iterdir()
+    if path.is_dir() and path.name.startswith("guardrail_")
 )
 
 # The line, in the order in which it is read. A module may import those before it, never those after it.
@@ -71,7 +73,9 @@ def written_by_hand(path: Path) -> bool:
     return "migrations" not in path.parts
 
 
-@pytest.mark.parametrize("path", list(filter(written_by_hand, modules())), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", list(filter(written_by_hand, modules())), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_a_module_and_its_functions_fit_on_the_screen(path: Path):
     text = path.read_text()
     long = {
@@ -105,7 +109,12 @@ def test_whatever_may_raise_anything_is_caught_in_named_places_only():
         and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
         and not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
     }
-    assert broad <= {"guardrail/execution.py", "guardrail/policy.py", "guardrail/rego.py", "guardrail/rego/engine.py"}
+    assert broad <= {
+        "guardrail/execution.py",
+        "guardrail/policy.py",
+        "guardrail/rego.py",
+        "guardrail/rego/engine.py",
+    }
 
 
 def test_the_lock_names_no_index():

@@ -49,7 +49,9 @@ def test_roots_agree_with_another_implementation(entries: list[bytes]) -> None:
 
 
 @given(TREES, st.data())
-def test_inclusion_proofs_agree_with_another_implementation(entries: list[bytes], data: st.DataObject) -> None:
+def test_inclusion_proofs_agree_with_another_implementation(
+    entries: list[bytes], data: st.DataObject
+) -> None:
     index = data.draw(st.integers(0, len(entries) - 1))
     leaves = [leaf_hash(entry) for entry in entries]
     proof = inclusion_proof(leaves, index)

@@ -35,6 +35,8 @@ def test_what_has_no_json_form_is_refused(value: Any) -> None:
 
 
 def test_a_record_shows_itself_as_json() -> None:
-    record = Record(log=2, sequence=7, kind="voted", body=encode({"person": "bob"}), detail=b'{"reason":"late"}')
+    record = Record(
+        log=2, sequence=7, kind="voted", body=encode({"person": "bob"}), detail=b'{"reason":"late"}'
+    )
     assert record.as_json() == {"log": 2, "sequence": 7, "person": "bob", "detail": {"reason": "late"}}
     assert record.leaf == leaf_hash(b'{"person":"bob"}')

@@ -14,6 +14,7 @@ RULE = """package guardrail.rules.a
 
 allow contains {"rule": "a.r", "message": "m"} if input.tool.effect == "read"
 """
+ENDLESS = "{ some x in numbers.range(1, 100000); some y in numbers.range(1, 100000); x + y < 0 }"
 TESTS = """package tests.a
 
 import data.guardrail.rules.a
@@ -99,14 +100,11 @@ def test_a_test_that_crashes_the_interpreter_fails_and_the_others_run():
 
 
 def test_a_test_that_hangs_is_ended():
-    tests = (
-        "package tests.a\n\ntest_a := true\n\n"
-        "test_b if { some x in numbers.range(1, 2000000000); x < 0 }\n\ntest_c := true\n"
-    )
-    assert shown(run_rego_tests(bundle(tests), timeout=5)) == [
+    tests = f"package tests.a\n\ntest_a := true\n\ntest_b if {ENDLESS}\n\ntest_c := true\n"
+    assert shown(run_rego_tests(bundle(tests), timeout=3)) == [
         ("tests.a.test_a", True, ""),
         ("tests.a.test_b", False, "it was still running when the time for all tests was over"),
-        ("tests.a.test_c", False, "not run: the tests took more than 5 s"),
+        ("tests.a.test_c", False, "not run: the tests took more than 3 s"),
     ]
 
 
@@ -142,9 +140,9 @@ def test_verification_does_not_run_what_the_pre_flight_refuses():
 
 
 def test_verification_ends_a_test_that_hangs():
-    hangs = "package tests.a\n\ntest_a if { some x in numbers.range(1, 2000000000); x < 0 }\n"
+    hangs = f"package tests.a\n\ntest_a if {ENDLESS}\n"
     with pytest.raises(PolicyError, match="it was still running when the time for all tests was over"):
-        verify_bundle(bundle(hangs), timeout=4)
+        verify_bundle(bundle(hangs), timeout=2)
 
 
 def test_the_shipped_policies_pass_their_tests():

@@ -103,7 +103,10 @@ def test_after_a_wait_everything_is_decided_again():
 def test_where_nobody_waits_the_outcome_says_what_is_waited_for():
     _, outcome = walk([decided(ASK), Pending(approval=APPROVAL), False])
     assert outcome == Outcome(
-        status="blocked", heading="WAITING", reasons=(Reason(rule="ask", message="big"),), approval=APPROVAL.id
+        status="blocked",
+        heading="WAITING",
+        reasons=(Reason(rule="ask", message="big"),),
+        approval=APPROVAL.id,
     )
 
 
@@ -219,5 +222,3 @@ def test_a_line_that_is_closed_early_yields_nothing_more():
     steps.close()
     with pytest.raises(StopIteration):
         next(steps)
-
-

@@ -85,7 +85,9 @@ def test_every_other_end_says_what_kind_of_error_it_is(
     assert (one_span().attributes["error.type"], one_span().status.is_ok) == (error, False)
 
 
-def test_neither_spans_nor_measurements_hold_an_argument_or_what_a_tool_raised(guard_that: Callable[..., Guardrail]):
+def test_neither_spans_nor_measurements_hold_an_argument_or_what_a_tool_raised(
+    guard_that: Callable[..., Guardrail],
+):
     for script, tool in [("allow", send), ("deny", send), ("ask", send), ("allow", fail)]:
         with guard_that(script).run(task=SECRET):
             try:

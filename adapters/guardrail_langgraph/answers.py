@@ -42,6 +42,7 @@ def answer(guard: Guardrail, call: Call, outcome: Outcome, *, name: str, tool_ca
         return _addressed(outcome.error.message, tool_call_id)
     if outcome.status in ("raised", "suspended") and outcome.error is not None:
         raise outcome.error
+    call = outcome.changed or call
     return ToolMessage(
         explanation(guard, call, outcome),
         name=name,

@@ -6,18 +6,22 @@ because a tool node with one of them skips it, or blocks the event loop, in the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
+from guardrail.calls import Call
 from guardrail.errors import InvalidTool
+from guardrail.outcomes import Outcome
 from guardrail_langgraph.answers import answer
 from guardrail_langgraph.binding import Binding
 from guardrail_langgraph.calls import Refused, Request, walk
-from guardrail_langgraph.places import Place
+from guardrail_langgraph.places import Place, current_execution
+from guardrail_langgraph.questions import asking
 from guardrail_langgraph.siblings import Sibling
 
 Execute = Callable[[ToolCallRequest], Any]
@@ -41,31 +45,30 @@ class GuardedExecute:
 
     def __call__(self, request: ToolCallRequest) -> Any:
         """Judge and run in this thread."""
-        self._sibling.goes_on()
         try:
             walking = walk(self.binding, self._request(request), self._executing(request), awaits=False)
             outcome = walking.perform()
         except Refused as refused:
-            return self._answer(request, refused)
+            return self._answer(request, refused.call, refused.outcome)
         except GraphInterrupt as interrupt:
             self._sibling.pauses(interrupt)
             raise
-        return answer(self.binding.guard, walking.attempt.call, outcome, **_addressee(request))
+        return self._answer(request, walking.attempt.call, outcome)
 
     async def awaited(self, request: ToolCallRequest) -> Any:
         """Judge and run in this task."""
-        self._sibling.goes_on()
         try:
-            walking = walk(self.binding, self._request(request), self._executing(request), awaits=True)
+            walking = walk(self.binding, self._request(request), self._awaiting(request), awaits=True)
             outcome = await walking.perform_async()
         except Refused as refused:
-            return self._answer(request, refused)
+            return self._answer(request, refused.call, refused.outcome)
         except GraphInterrupt as interrupt:
             self._sibling.pauses(interrupt)
             raise
-        return answer(self.binding.guard, walking.attempt.call, outcome, **_addressee(request))
+        return self._answer(request, walking.attempt.call, outcome)
 
     def _request(self, request: ToolCallRequest) -> Request:
+        self._sibling.goes_on()
         called = request.tool_call
         number = f"#{self._sibling.number}" if self._sibling.number else ""
         return Request(
@@ -78,17 +81,37 @@ class GuardedExecute:
 
     def _executing(self, request: ToolCallRequest) -> Callable[[dict[str, Any]], Any]:
         def execute(arguments: dict[str, Any]) -> Any:
-            # The request's own dictionary stands in the message history: a copy is changed, never that.
-            return self._execute(request.override(tool_call={**request.tool_call, "args": arguments}))
+            with self._asking(request):
+                return self._execute(_judged(request, arguments))
 
         return execute
 
-    def _answer(self, request: ToolCallRequest, refused: Refused) -> Any:
-        return answer(self.binding.guard, refused.call, refused.outcome, **_addressee(request))
+    def _awaiting(self, request: ToolCallRequest) -> Callable[[dict[str, Any]], Awaitable[Any]]:
+        async def execute(arguments: dict[str, Any]) -> Any:
+            with self._asking(request):
+                return await self._execute(_judged(request, arguments))
+
+        return execute
+
+    @contextmanager
+    def _asking(self, request: ToolCallRequest) -> Generator[None]:
+        """The tool may ask questions of its own."""
+        config = cast("Any", request).runtime.config
+        with asking(config, current_execution(), self._sibling.numbers) as questions:
+            try:
+                yield
+            except GraphInterrupt as interrupt:
+                self._sibling.pauses(interrupt, questions.number if questions is not None else 0)
+                raise
+
+    def _answer(self, request: ToolCallRequest, call: Call, outcome: Outcome) -> Any:
+        called = request.tool_call
+        return answer(self.binding.guard, call, outcome, name=called["name"], tool_call_id=called.get("id"))
 
 
-def _addressee(request: ToolCallRequest) -> dict[str, Any]:
-    return {"name": request.tool_call["name"], "tool_call_id": request.tool_call.get("id")}
+def _judged(request: ToolCallRequest, arguments: dict[str, Any]) -> ToolCallRequest:
+    """The request with what was judged. Its own dictionary stands in the message history: never changed."""
+    return request.override(tool_call={**request.tool_call, "args": arguments})
 
 
 class Interception:

@@ -13,10 +13,12 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables.config import ensure_config
+from langgraph.types import Command
 
 from guardrail.errors import Denied
 from guardrail_langgraph.binding import Binding
 from guardrail_langgraph.places import Place, current_execution
+from guardrail_langgraph.questions import note_input
 
 
 class Net(BaseCallbackHandler):
@@ -28,9 +30,28 @@ class Net(BaseCallbackHandler):
 
     raise_error = True
     run_inline = True
+    ignore_llm = True
+    ignore_chat_model = True
+    ignore_retriever = True
+    ignore_custom_event = True
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002  (the interface's names)
+        inputs: Any,
+        *,
+        run_id: UUID,  # noqa: ARG002
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,  # noqa: ARG002
+        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        """Note whether a graph is started with an answer that does not say what it answers."""
+        if parent_run_id is None or inputs is None or isinstance(inputs, Command):
+            note_input(inputs)
 
     def on_tool_start(
         self,

@@ -2,14 +2,16 @@
 
 A plain tool node reports an interrupt or an error of one call while others of the same message are still
 running; what they do afterwards nobody sees, and the resumed node starts them again. Here whoever has to
-stop the task waits first until the others have settled, and all approvals that they wait for are shown.
+stop the task waits first until the others have settled, and all that they wait for is shown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from threading import Condition
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -20,6 +22,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Interrupt
 
 from guardrail_langgraph.places import PerObject, current_execution
+from guardrail_langgraph.questions import Numbers
 
 _BEGIN: Final = 1.0
 """Seconds to wait for siblings that have a thread and have not begun; they do at once, if all is well."""
@@ -31,8 +34,9 @@ class _Task:
 
     begun: int = 0
     inside: int = 0
+    numbers: Numbers = field(default_factory=Numbers)
     leaving: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    pauses: dict[int, Interrupt] = field(default_factory=dict[int, Interrupt])
+    pauses: dict[int, tuple[int, Sequence[Interrupt]]] = field(default_factory=dict[int, Any])
 
 
 _TASKS: Final[PerObject[dict[tuple[int, int], _Task]]] = PerObject(dict)
@@ -62,11 +66,15 @@ class Sibling:
         self.number = next((number for number, call in enumerate(same) if call is request.tool_call), 0)
         """Which one this is of several calls with the same id in one message (some models send no ids)."""
 
-    def pauses(self, interrupt: GraphInterrupt) -> None:
-        """This call waits for people."""
-        (waits,) = interrupt.args[0]
+    @property
+    def numbers(self) -> Numbers | None:
+        """How the questions of these calls are told apart; None where this call is alone."""
+        return self._task.numbers if self._together > 1 else None
+
+    def pauses(self, interrupt: GraphInterrupt, number: int = 0) -> None:
+        """This call waits: for people to decide, or for the answer to its question of this number."""
         with _CHANGED:
-            self._task.pauses[self._own] = waits
+            self._task.pauses[self._own] = (number, interrupt.args[0])
 
     def goes_on(self) -> None:
         """This call is tried, or tried again: it does not wait, or not yet."""
@@ -92,9 +100,13 @@ class Sibling:
             _CHANGED.notify_all()
 
     def _interrupt(self) -> None:
-        """Stop the task with all approvals that it waits for, where this call waits for one."""
+        """Stop the task with all that it waits for, where this call waits; questions one after the other."""
         if self._own in self._task.pauses:
-            raise GraphInterrupt(tuple(self._task.pauses.values())) from None
+            shown: dict[str, Interrupt] = {}
+            for _, interrupts in sorted(self._task.pauses.values(), key=itemgetter(0)):
+                for interrupt in interrupts:
+                    shown.setdefault(interrupt.id, interrupt)
+            raise GraphInterrupt(tuple(shown.values())) from None
 
     def __enter__(self) -> Self:
         self._begin()

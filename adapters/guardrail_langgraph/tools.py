@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 
@@ -28,8 +29,9 @@ from guardrail.runs import fresh_call_id
 from guardrail_langgraph.answers import answer, explanation
 from guardrail_langgraph.arguments import SINGLE, Arguments
 from guardrail_langgraph.binding import SERVER, Binding, WithoutCheckpointer
-from guardrail_langgraph.calls import Refused, Request, walk
+from guardrail_langgraph.calls import Refused, Request, Walk, walk
 from guardrail_langgraph.places import Place, current_execution, ordinal
+from guardrail_langgraph.questions import Questions, asking, pass_over, remember_asked
 
 _T = TypeVar("_T", bound=BaseTool)
 _BINDING = "_guardrail_binding"
@@ -81,13 +83,13 @@ def _guarded_class(base: type[BaseTool]) -> type[BaseTool]:
         def execute(arguments: str | dict[str, Any]) -> Any:
             return base.run(self, arguments, *args, **kwargs)
 
-        return _ToolCall(self, tool_input, kwargs.get("tool_call_id")).blocking(execute)
+        return _ToolCall(self, tool_input, kwargs).blocking(execute)
 
     async def arun(self: BaseTool, tool_input: str | dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         async def execute(arguments: str | dict[str, Any]) -> Any:
             return await base.arun(self, arguments, *args, **kwargs)
 
-        return await _ToolCall(self, tool_input, kwargs.get("tool_call_id")).awaiting(execute)
+        return await _ToolCall(self, tool_input, kwargs).awaiting(execute)
 
     return type(f"Guarded{base.__name__}", (base,), {"run": run, "arun": arun, "__module__": base.__module__})
 
@@ -95,29 +97,61 @@ def _guarded_class(base: type[BaseTool]) -> type[BaseTool]:
 class _ToolCall:
     """One run of a guarded tool."""
 
-    def __init__(self, tool: BaseTool, given: str | dict[str, Any], tool_call_id: str | None) -> None:
+    def __init__(self, tool: BaseTool, given: str | dict[str, Any], settings: Mapping[str, Any]) -> None:
         self._tool = tool
         self._given = given
-        self._tool_call_id = tool_call_id
+        self._tool_call_id: str | None = settings.get("tool_call_id")
+        self._config: RunnableConfig = settings.get("config") or ensure_config()
+        self._questions: Questions | None = None
         self._binding: Binding = tool.__dict__[_BINDING]
 
     def blocking(self, execute: Callable[[Any], Any]) -> Any:
         if self._is_judged():
             return execute(self._given)
+
+        def run(arguments: dict[str, Any]) -> Any:
+            with self._asking():
+                return execute(self._with_injected(arguments))
+
         try:
-            walking = walk(self._binding, self._request(), self._executing(execute), awaits=False)
+            walking = walk(self._binding, self._request(), run, awaits=False)
         except Refused as refused:
             return self._answer(refused.call, refused.outcome)
-        return self._answer(walking.attempt.call, walking.perform())
+        return self._ended(walking, walking.perform())
 
     async def awaiting(self, execute: Callable[[Any], Awaitable[Any]]) -> Any:
         if self._is_judged():
             return await execute(self._given)
+
+        async def run(arguments: dict[str, Any]) -> Any:
+            with self._asking():
+                return await execute(self._with_injected(arguments))
+
         try:
-            walking = walk(self._binding, self._request(), self._executing(execute), awaits=True)
+            walking = walk(self._binding, self._request(), run, awaits=True)
         except Refused as refused:
             return self._answer(refused.call, refused.outcome)
-        return self._answer(walking.attempt.call, await walking.perform_async())
+        return self._ended(walking, await walking.perform_async())
+
+    @contextmanager
+    def _asking(self) -> Generator[None]:
+        """The tool begins, as the call that was judged; it may ask questions of its own."""
+        around = current_execution()
+        if around is not None:
+            around.entered = True
+        with asking(self._config, around, None) as self._questions:
+            yield
+
+    def _ended(self, walking: Walk, outcome: Outcome) -> Any:
+        """Keep the numbers of questions in step, whether the call has run or is over since long."""
+        call, place, guard = walking.attempt.call, walking.place, self._binding.guard
+        if outcome.repeated:
+            pass_over(guard, call, place, self._config)
+        elif (
+            self._questions is not None and self._questions.asked and outcome.status in ("returned", "raised")
+        ):
+            remember_asked(guard, call, place, self._questions.asked)
+        return self._answer(call, outcome)
 
     def _is_judged(self) -> bool:
         """Whether a guarded tool node has judged this very call, with these arguments, to run it now."""
@@ -147,7 +181,7 @@ class _ToolCall:
         return {name: value for name, value in self._object().items() if name not in arguments.injected}
 
     def _request(self) -> Request:
-        place = Place.of(ensure_config())
+        place = Place.of(self._config)
         given = self._object()
         with suppress(CallError):  # refused, with the reason, as soon as the call is stated
             given = self._visible(self._binding.definition(self._tool)[1])
@@ -159,18 +193,9 @@ class _ToolCall:
             place=place,
         )
 
-    def _executing(self, execute: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Any]:
-        given = self._object()
-
-        def run(arguments: dict[str, Any]) -> Any:
-            around = current_execution()
-            if around is not None:
-                around.entered = True
-            _, accepted = self._binding.definition(self._tool)
-            injected = {name: value for name, value in given.items() if name in accepted.injected}
-            return execute({**arguments, **injected})
-
-        return run
+    def _with_injected(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        injected = self._binding.definition(self._tool)[1].injected
+        return {**arguments, **{name: value for name, value in self._object().items() if name in injected}}
 
     def _answer(self, call: Call, outcome: Outcome) -> Any:
         has_result = (outcome.status == "returned" and outcome.heading is None) or outcome.error is not None

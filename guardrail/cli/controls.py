@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from guardrail.cli.output import Output
 from guardrail.cli.visible import visible
 
 if TYPE_CHECKING:
-    from guardrail.ledger import Ledger
+    from guardrail.ledger.listings import ListedHalt
 
 AgentName = Annotated[
     str | None, typer.Option("--agent", metavar="NAME", help="One agent, also where it delegates.")
@@ -38,7 +39,11 @@ def halt(
     if shown:
         with opened(config) as (settings, ledger):
             output = listing(settings, color=color, as_json=as_json)
-            show_halts(output, ledger, as_json=as_json)
+            halts = ledger.halts()
+        if as_json:
+            output.document({"mode": settings.mode, "halts": [item.as_json() for item in halts]})
+        else:
+            _show_halts(output, halts)
         return
     scope = _scope(agent=agent, tool=tool, run=run, everything=everything)
     who = person_or_user(person)
@@ -105,12 +110,9 @@ def settle(
     output.line(f"By {who}.")
 
 
-def show_halts(output: Output, ledger: Ledger, *, as_json: bool) -> None:
+def _show_halts(output: Output, halts: Sequence[ListedHalt]) -> None:
     """What is halted, by whom, and why."""
-    halts = ledger.halts()
-    if as_json:
-        output.document({"halts": [halt.as_json() for halt in halts]})
-    elif halts:
+    if halts:
         rows = [(halt.scope, halt.by, halt.at, halt.reason) for halt in halts]
         output.table(("HALTED", "BY", "SINCE", "REASON"), rows)
     else:

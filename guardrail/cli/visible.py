@@ -37,15 +37,8 @@ _ALIKE: Final = frozenset(
 )
 """Letters that may be taken for an ASCII character: no word of these alone belongs clearly to its script."""
 _PUNCTUATION: Final = frozenset("¡¢£¥§©«®°¶»¿÷—\u2018\u2019“”„†‡•…€₹₽₩™←↑→↓、。「」『』")
-_LATIN: Final = (
-    (0x00C0, 0x0130),
-    (0x0132, 0x017F),
-    (0x0180, 0x0183),
-    (0x0186, 0x01BB),
-    (0x01CD, 0x024F),
-    (0x1E00, 0x1EFF),
-)
-"""Letters with marks, ligatures; without the dotless i, tone letters and clicks that pass for others."""
+_LATIN: Final = frozenset("ÆæÐðØøÞþßĐđĦħŁłŊŋŒœŦŧƏə")
+"""Latin letters of living languages that are not an ASCII letter with marks."""
 _EMOJI: Final = (
     (0x2600, 0x26FF),
     (0x2700, 0x2757),
@@ -118,7 +111,7 @@ def _plain(letter: str) -> bool:
         return False
     script = _script(letter)
     if script == "LATIN":
-        return _within(code, _LATIN)
+        return letter in _LATIN or unicodedata.normalize("NFD", letter)[0].isascii()
     return _within(code, (_HANGUL,)) if script == "HANGUL" else bool(script)
 
 

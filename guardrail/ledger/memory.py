@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardrail.ledger.rows import BudgetRow, LogRow, RunRow
-from guardrail.policy import RunState
+from guardrail.ledger.rows import BudgetRow, CallRow, LogRow, Published, RunRow
 
 _MAX_ROWS: Final = 10_000
 
@@ -20,8 +19,9 @@ class Memory:
     """The rows of one writer."""
 
     def __init__(self) -> None:
-        self.published: dict[str, RunState] = {}
+        self.published: dict[str, Published] = {}
         self.in_flight: dict[str, int] = {}  # key → fence, of the calls that this process runs
+        self.calls: dict[str, CallRow] = {}  # their rows
         self.tools: set[str] = set()
         self.policies: set[str] = set()
         self.seen: tuple[int, int] | None = None
@@ -32,6 +32,7 @@ class Memory:
     def forget(self) -> None:
         """Believe nothing that the database can say better."""
         self.seen = None
+        self.calls.clear()
         self.runs: dict[str, RunRow] = {}
         self.budgets: dict[str, BudgetRow] = {}
         self.halts: dict[str, str] | None = None
@@ -48,6 +49,7 @@ class Memory:
             return
         self.seen = seen
         self.generation += 1  # runs are kept, and checked by their position
+        self.calls.clear()
         self.budgets.clear()
         self.halts = None
         if self.log is not None:

@@ -22,7 +22,7 @@ from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt,
 from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
 from guardrail.ledger.requests import find, read_approval
-from guardrail.ledger.rows import CallRow, LogRow, RunRow, no_usage
+from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
 from guardrail.ledger.statements import loading, text
 from guardrail.ledger.transaction import history_of, rfc3339
 from guardrail.ledger.writer import Writer
@@ -90,15 +90,13 @@ class Reader:
             if found is None:
                 return RunState(id=run, started=rfc3339(self._clock()), usage=no_usage())
             known = published.get(run)
-            if known is not None and known.position == found[0]:
-                return known
-            connection.execute("BEGIN")
-            try:
-                state = _read_run(connection, run)
-            finally:
-                connection.execute("ROLLBACK")
-        published[run] = state
-        return state
+            if known is None or known.position != found[0]:
+                connection.execute("BEGIN")
+                try:
+                    published[run] = known = _read_run(connection, run)
+                finally:
+                    connection.execute("ROLLBACK")
+        return known.state
 
     def settled(self, key: str) -> Settled | InFlight | None:
         """How a call ended, or whether it runs; None where it may be admitted."""
@@ -275,7 +273,7 @@ def _logs_of(connection: Connection) -> dict[int, LogRow]:
     return {row[0]: log_of(row) for row in connection.execute(_LOGS).fetchall()}
 
 
-def _read_run(connection: Connection, run: str) -> RunState:
+def _read_run(connection: Connection, run: str) -> Published:
     row: tuple[Any, ...] = connection.execute(_RUN, (run,)).fetchone()
     name, principal, started, position, version, labels, usage, record = row
     return RunRow(

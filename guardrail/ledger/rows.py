@@ -76,11 +76,13 @@ class RunRow:
     history: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     stored: bool = True
     checked: int = 0
+    stored_usage: bytes = b""
 
     @property
     def usage(self) -> bytes:
         """The totals as stored."""
-        return orjson.dumps(self.totals)
+        self.stored_usage = orjson.dumps(self.totals)
+        return self.stored_usage
 
     @property
     def labels(self) -> bytes:
@@ -100,14 +102,32 @@ class RunRow:
         elif row.key in history:
             history[row.key] = row.entry
 
-    def publish(self) -> RunState:
+    def publish(self) -> Published:
         """What readers get: values that nobody changes any more."""
-        totals = self.totals
-        usage = {**totals, "tools": {**totals["tools"]}, "spent": {**totals["spent"]}}
-        return RunState(
-            id=self.id, started=self.started, position=self.position, version=self.version,
-            labels=self.seen, usage=usage, history=tuple(self.history.values()),
-        )  # fmt: skip
+        return Published(self, self.stored_usage or self.usage)
+
+
+class Published:
+    """A run as it was committed, made into what a policy sees when somebody asks for it."""
+
+    __slots__ = ("_history", "_row", "_state", "position")
+
+    def __init__(self, row: RunRow, usage: bytes) -> None:
+        self.position = row.position
+        self._row = (row.id, row.started, row.version, row.seen, usage)
+        self._history = tuple(row.history.values())
+        self._state: RunState | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The run's state."""
+        if self._state is None:
+            run, started, version, labels, usage = self._row
+            self._state = RunState(
+                id=run, started=started, position=self.position, version=version, labels=labels,
+                usage=orjson.loads(usage), history=self._history,
+            )  # fmt: skip
+        return self._state
 
 
 @dataclass(slots=True)

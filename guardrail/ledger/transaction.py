@@ -106,6 +106,10 @@ class Transaction:
 
     def load(self, keys: Sequence[str], runs: Sequence[str], scopes: Sequence[str]) -> None:
         """Read the rows that the batch will ask for, each table in one statement."""
+        remembered = self.memory.calls
+        if remembered:
+            self._calls.update({key: remembered[key] for key in keys if key in remembered})
+            keys = [key for key in keys if key not in remembered]
         for row in self._rows(schema.calls, "key", keys):
             self._calls[row[0]] = CallRow(*row)
         for row in self._rows(schema.runs, "id", [run for run in runs if not self._remembers(run)]):
@@ -244,25 +248,33 @@ class Transaction:
         if self._sealed:
             key = self.key.id
             self._write(_INSERT["sealed"], [(number, key, item.body) for number, item in self._sealed.items()])
-        self._store("calls", self._changed_calls.values())
+        self._store_calls()
         self._store("runs", self._changed_runs.values())
         self._store("budgets", self._changed_budgets.values())
-        self.log.lease_until = max(self.log.lease_until, self.moment.timestamp() + self.lease)
+        log = self.log
+        log.lease_until = max(log.lease_until, self.moment.timestamp() + self.lease)
         writing = _UPDATE["logs"]
-        self._cursor.execute(writing.text, writing.values(self.log))
+        self._cursor.execute(writing.text, writing.values(log))
+
+    def _store_calls(self) -> None:
+        rows = self._changed_calls.values()
+        entered = [row for row in rows if row.reentered and row.stored]
+        self._store("calls", [row for row in rows if not (row.reentered and row.stored)] if entered else rows)
+        if entered:
+            self._write(_REENTER, [_REENTER.values(row) for row in entered])
+        for row in rows:
+            row.reentered = False
 
     def _store(self, table: str, rows: Iterable[CallRow | RunRow | BudgetRow]) -> None:
         new: list[tuple[Any, ...]] = []
         old: list[tuple[Any, ...]] = []
         insert, update = _INSERT[table], _UPDATE[table]
         for row in rows:
-            if not row.stored:
+            if row.stored:
+                old.append(update.values(row))
+            else:
                 new.append(insert.values(row))
                 row.stored = True
-            elif isinstance(row, CallRow) and row.reentered:
-                self._cursor.execute(_REENTER.text, _REENTER.values(row))
-            else:
-                old.append(update.values(row))
         if new:
             self._write(insert, new)
         if old:
@@ -279,8 +291,11 @@ class Transaction:
         memory = self.memory
         for run, row in self._changed_runs.items():
             memory.published[run] = row.publish()
-        memory.in_flight.update(self.started)
+        for key, fence in self.started.items():
+            memory.in_flight[key] = fence
+            memory.calls[key] = self._calls[key]
         for key in self.ended:
             memory.in_flight.pop(key, None)
+            memory.calls.pop(key, None)
         memory.tools |= self.new_tools
         memory.trim()

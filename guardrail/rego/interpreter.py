@@ -102,19 +102,6 @@ class Interpreter:
         finally:
             self._regorus.take_prints()
 
-    def test(self, rule: str) -> tuple[str, tuple[str, ...]]:
-        """The value of a rule without input, as `answer` gives it, and what it printed.
-
-        Raises:
-            RegoError: the rule raised, or there is no such rule.
-        """
-        _run(self._regorus.set_input_json, "{}")
-        try:
-            return _run(self._regorus.eval_rule_as_json, rule), tuple(self._regorus.take_prints())
-        except RegoError:
-            self._regorus.take_prints()
-            raise
-
     def syntax_trees(self) -> list[dict[str, Any]]:
         """The syntax tree of every module, as regorus writes it.
 
@@ -148,13 +135,18 @@ def _run(operation: Callable[..., Any], *texts: str) -> Any:
         panicked = type(error).__name__ == "PanicException"
         if not panicked and not isinstance(error, Exception):
             raise  # KeyboardInterrupt and the like are not the interpreter's
-        failure = _translated(str(error), RegoPanicError if panicked else RegoError)
+        failure = translated(str(error), RegoPanicError if panicked else RegoError)
     # Raised out here, so that it holds no reference to the interpreter: it may travel to another thread.
     raise failure
 
 
-def _translated(text: str, kind: type[RegoError]) -> RegoError:
-    """The error in one line, without its backtrace and the values that regorus quotes: they are arguments."""
+def translated(text: str, kind: type[RegoError] = RegoError) -> RegoError:
+    """The error in one line, without its backtrace and the values that regorus quotes: they are arguments.
+
+    Args:
+        text: what regorus says.
+        kind: what it is.
+    """
     text = text.partition("Stack backtrace")[0].strip()
     place = _PLACE.search(text)
     message = text[place.start() :].partition("error: ")[2] if place else text

@@ -13,16 +13,19 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from guardrail.bundles import Bundle
 from guardrail.errors import PolicyError
-from guardrail.rego.interpreter import Interpreter
+from guardrail.rego.interpreter import Interpreter, RegoPanicError, translated
 from guardrail.rego.preflight import preflight
 from guardrail.rego.references import Program
 from guardrail.rego.syntax import read_module
 
 PREFIX: Final = "test_"
+
+_CHILD: Final = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +133,10 @@ def _run_all(bundle: Bundle, tests: Sequence[TestResult], timeout: float) -> lis
 
 def _run_child(bundle: Bundle, tests: Sequence[TestResult], seconds: float) -> tuple[list[TestResult], str]:
     """Run tests in one child: the results that it gave, and why there are no more."""
-    work = {"bundle": bundle.as_json(), "tests": [test.title for test in tests]}
+    modules, data = dict(bundle.modules), bundle.data_json.decode()
+    work = {"modules": modules, "data": data, "tests": [test.title for test in tests]}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "RUST_BACKTRACE": "0"}
-    command = [sys.executable, "-P", "-m", "guardrail.rego.child"]
+    command = [sys.executable, "-P", str(_CHILD)]
     try:
         ended = subprocess.run(
             command,
@@ -142,18 +146,18 @@ def _run_child(bundle: Bundle, tests: Sequence[TestResult], seconds: float) -> t
             env=environment,
             check=False,
         )
-        output, why = ended.stdout, _ending(ended.returncode, ended.stderr)
+        output, why = ended.stdout, _ending(ended.returncode, ended.stderr.decode(errors="replace"))
     except subprocess.TimeoutExpired as error:
         output, why = error.stdout or b"", "it was still running when the time for all tests was over"
     lines = [line for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
-    results = [replace(test, **_read(line)) for test, line in zip(tests, lines, strict=False)]
-    return results, why
+    return [replace(test, **_read(line)) for test, line in zip(tests, lines, strict=False)], why
 
 
-def _ending(status: int, errors: bytes) -> str:
+def _ending(status: int, errors: str) -> str:
     if status < 0:
         return f"the interpreter crashed (signal {-status}): does a function call itself?"
-    return f"the child process ended with status {status}: {errors.decode(errors='replace').strip()[-500:]}"
+    _, _, panic = errors.rpartition("PanicException: ")
+    return str(translated(panic, RegoPanicError) if panic != errors else translated(errors))
 
 
 def _read(line: bytes) -> dict[str, Any]:

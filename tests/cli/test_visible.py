@@ -73,7 +73,7 @@ def test_what_folds_to_ascii_never_reads_as_ascii(before: str, letter: str, afte
 @pytest.mark.parametrize(
     "text",
     ["привет мир", "日本語 コーヒー", "API呼出", "한국어", "हिन्दी", "مرحبا", "שלום", "ไทย", "Ἀθῆναι",
-     "Straße, Đặng, naïve", "“don\u2019t” — ok…", "12 €", "😀 → done"],
+     "Straße, Đặng, naïve, łódź, İzmir", "“don\u2019t” — ok…", "12 €", "😀 → done"],
 )  # fmt: skip
 def test_ordinary_text_of_any_language_stays_readable(text: str):
     assert visible(text) == text
@@ -99,6 +99,10 @@ def test_ordinary_text_of_any_language_stays_readable(text: str):
         ("\x1b[2J", r"\u{1b}[2J"),
         ("one\ntwo\ttabs", r"one\u{a}two\u{9}tabs"),
         ("\u3164", r"\u{3164}"),  # a letter that is blank
+        (
+            "paypa\u0196 \u0237ohn b\u0131t",
+            r"paypa\u{196} \u{237}ohn b\u{131}t",
+        ),  # Latin letters that pass for others
         ("\u4e00rf", r"\u{4e00}rf"),  # a Han stroke before Latin letters
         ("👨\u200d👩", r"👨\u{200d}👩"),
     ],

@@ -1,19 +1,10 @@
 # METADATA
 # title: Files
 # description: >-
-#   An example to change: reading is allowed, writing waits for a person, secrets stay closed. Deny wins over ask, ask
-#   over allow, and a call of which no rule says anything is denied.
+#   An example to change, on top of the rules that come with guardrail (which allow reading): writing waits for a person,
+#   secrets stay closed. Deny wins over ask, ask over allow, and a call of which no rule says anything is denied.
 # scope: package
 package guardrail.rules.files
-
-# METADATA
-# title: Reading is allowed
-allow contains {
-	"rule": "files.read",
-	"message": "the tool only reads",
-} if {
-	input.tool.effect == "read"
-}
 
 # METADATA
 # title: Writing waits for a person
