@@ -37,13 +37,14 @@ class Boundaries:
     def __init__(self, agents: Mapping[str, Boundary]) -> None:
         """Args: agents: id of the agent → its boundary."""
         self._agents = dict(agents)
+        self._revision = digest(canonical(self.bundle))
 
-    @cached_property
+    @property
     def revision(self) -> str:
         """Digest over `bundle`."""
-        return digest(canonical(self.bundle))
+        return self._revision
 
-    @cached_property
+    @property
     def bundle(self) -> Mapping[str, Any]:
         """The boundaries as read, and the version that reads them."""
         return {

@@ -52,7 +52,7 @@ def canonical(value: Any, *, max_bytes: int = MAX_BYTES) -> bytes:
 
 def _check(value: Any, where: str, depth: int) -> bool:  # noqa: C901, PLR0912  (one branch a JSON type)
     """Refuse what JSON cannot carry; answer whether the fast writer gives the canonical form."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:
         return _check_text(value, where)
     if kind is bool or value is None:

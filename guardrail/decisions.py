@@ -156,7 +156,7 @@ def strictest(decisions: Iterable[Decision], *, revision: str) -> Decision:
     said = tuple(decisions)
     if not said:
         return refuse("policy.silent", "no policy gave an answer", revision=revision)
-    effect = max((decision.effect for decision in said), key=_STRICTNESS.__getitem__)
+    effect: Verdict = max((decision.effect for decision in said), key=lambda effect: _STRICTNESS[effect])
     return Decision(
         effect=effect,
         reasons=tuple(

@@ -337,7 +337,7 @@ class _Asynchronous(_Drive):
             return False
         ledger = self.guard.ledger
         try:
-            while ledger.approval(step.approval.id).state == "pending":
+            while ledger.approval(step.approval.id).state == "pending":  # noqa: ASYNC110  (another process votes)
                 await asyncio.sleep(POLL)
         except LedgerError:
             return True  # the line goes on, and its next step says what is wrong
@@ -351,14 +351,16 @@ class _Asynchronous(_Drive):
             joined = self.guard.flights.join(step.call.key)
             return await asyncio.shield(asyncio.wrap_future(joined)) if joined is not None else None
         try:
-            while isinstance(settled := self.guard.ledger.settled(step.call.key), InFlight):
+            while isinstance(  # noqa: ASYNC110  (another process runs it)
+                settled := self.guard.ledger.settled(step.call.key), InFlight
+            ):
                 await asyncio.sleep(POLL)
         except LedgerError as error:
             return Outcome(status="blocked", heading="DENIED", reasons=(lost(error),))
         return repeated(self.attempt, settled) if settled is not None else None
 
 
-class _CancelledMeanwhile(Exception):  # noqa: N818  (not an error: what came of a write that was waited out)
+class _CancelledMeanwhile(Exception):
     """A write was cancelled, held until it answered, and has answered."""
 
     def __init__(self, answer: Any, error: asyncio.CancelledError) -> None:

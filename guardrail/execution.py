@@ -10,7 +10,7 @@ import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from guardrail.calls import Call
 from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
@@ -104,8 +104,8 @@ async def execute_async(attempt: Attempt, call: Call, deadline: float | None) ->
 
 
 async def _awaited(attempt: Attempt, call: Call) -> Any:
-    value = attempt.invoke(call)
-    return await value if isinstance(value, Awaitable) else value
+    value: Any = attempt.invoke(call)
+    return await cast("Awaitable[Any]", value) if isinstance(value, Awaitable) else value
 
 
 def _failed(attempt: Attempt, error: BaseException) -> Outcome:

@@ -105,7 +105,7 @@ class Signature:
         Raises:
             InvalidArguments: they do not fit the signature, do not validate, or have no JSON form.
         """
-        if self._by_name and not args and kwargs.keys() == self._names:
+        if self._by_name and not args and self._names == frozenset(kwargs):
             return self.validate(kwargs)  # as models call: everything by its name
         try:
             bound = self._signature.bind(*args, **kwargs)
@@ -161,7 +161,7 @@ def _is_plain(kind: Any) -> bool:
     origin, parts = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:  # of two plain types, one may take what the other has written
         return len(parts) == 2 and NoneType in parts and all(map(_is_plain, parts))
-    return (origin is list and len(parts) == 1 or origin is dict and parts[:1] == (str,)) and _is_plain(
+    return ((origin is list and len(parts) == 1) or (origin is dict and parts[:1] == (str,))) and _is_plain(
         parts[-1]
     )
 

@@ -18,7 +18,7 @@ from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.config import Config, ToolSettings
 from guardrail.decisions import Decision, Reason, ReasonCode, attended, refuse
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
-from guardrail.errors import ConfigError, LedgerError
+from guardrail.errors import LedgerError
 from guardrail.execution import Attempt
 from guardrail.facts import extract
 from guardrail.flights import Flights
@@ -308,7 +308,10 @@ class Guardrail:
     def judge(self, call: Call) -> Decided:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
         decision, given = self._judged(call)
-        self._keep(decision.revision)
+        if not self._keep(decision.revision):  # activated anew in between: what decides now has to be asked
+            decision, given = self._judged(call)
+            if not self._keep(decision.revision):
+                decision = refuse("policy.error", _UNKEPT, revision=decision.revision)
         reservations = (
             self.boundaries.reservations(call, now=given.now) if self.boundaries is not None else ()
         )
@@ -321,7 +324,9 @@ class Guardrail:
         )
 
     def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
-        roots = self.boundaries.roots(call.agent.chain) if self.boundaries is not None else {}
+        roots: Mapping[str, Path] = {}
+        if self.boundaries is not None:
+            roots = self.boundaries.roots(call.agent.chain)
         facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
         now = self._clock().isoformat(timespec="seconds")[:19] + "Z"
         given = PolicyInput(call=call, facts=facts, run=self.ledger.read_run(call.run), now=now)
@@ -331,15 +336,16 @@ class Guardrail:
             decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
         return decision, given
 
-    def _keep(self, revision: str) -> None:
-        """Store the policy behind a decision before the decision is recorded."""
+    def _keep(self, revision: str) -> bool:
+        """Store the policy behind a decision before the decision is recorded, if it is still the active one."""
         if revision in self._kept:
-            return
+            return True
         bundle = self.policy.bundle
         if self.policy.revision != revision:
-            return  # activated anew meanwhile: the next decision stores the new one
+            return False
         self.ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
         self._kept.add(revision)
+        return True
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 
@@ -383,6 +389,10 @@ _WAITING: Final = Outcome(
     status="blocked",
     heading="WAITING",
     reasons=(Reason(rule="guardrail.approval", message="waits for people"),),
+)
+
+_UNKEPT: Final = (
+    "the policy that decided could not be stored: it is not the revision that the policy says it is"
 )
 
 

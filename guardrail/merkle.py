@@ -40,6 +40,25 @@ def push(frontier: list[bytes], size: int, leaf: bytes) -> None:
     frontier.append(node)
 
 
+def extend(frontier: list[bytes], size: int, leaves: Sequence[bytes]) -> None:
+    """Append many leaves to a tree of `size` leaves, of which `frontier` is changed in place.
+
+    The same as `push` for each of them, level by level, at half the price.
+    """
+    nodes, tail = list(leaves), list[bytes]()
+    while nodes:
+        if size & 1:
+            nodes.insert(0, frontier.pop())
+        if len(nodes) & 1:
+            tail.append(nodes.pop())
+        nodes = [
+            sha256(b"\x01" + left + right).digest()
+            for left, right in zip(nodes[::2], nodes[1::2], strict=True)
+        ]
+        size >>= 1
+    frontier.extend(reversed(tail))
+
+
 def frontier_root(frontier: Sequence[bytes]) -> bytes:
     """Root of the tree that a frontier stands for."""
     if not frontier:
@@ -71,8 +90,7 @@ def unpack(body: bytes) -> list[bytes]:
 def root(leaves: Sequence[bytes]) -> bytes:
     """Root of the tree over these leaf hashes (MTH of RFC 6962)."""
     frontier: list[bytes] = []
-    for size, leaf in enumerate(leaves):
-        push(frontier, size, leaf)
+    extend(frontier, 0, leaves)
     return frontier_root(frontier)
 
 

@@ -36,6 +36,8 @@ def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str
 
 def deadline(call: Call, obligations: Sequence[Obligation]) -> float | None:
     """Seconds that the tool may take: the shortest of what its definition and the policy say."""
+    if not obligations:
+        return call.tool.deadline
     limits = [float(item.value) for item in obligations if item.name == "deadline"]
     if call.tool.deadline is not None:
         limits.append(call.tool.deadline)

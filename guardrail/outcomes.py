@@ -71,7 +71,7 @@ class JsonCodec:
         """JSON bytes, or None where reading them back would give another value."""
         try:
             body = _encode(value)
-            return body.encode() if _same(json.loads(body), value) else None
+            return body.encode() if type(value) is str or _same(json.loads(body), value) else None
         except (TypeError, ValueError, RecursionError):
             return None
 

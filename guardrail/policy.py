@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, Protocol
 
@@ -137,7 +137,8 @@ def _joined(*revisions: str) -> str:
 def _asked(policy: Policy, given: PolicyInput) -> Decision:
     """What one policy says; whatever a policy of somebody else's raises is a deny that names it."""
     try:
-        return policy.decide(given)
+        decision = policy.decide(given)
+        return decision if decision.revision else replace(decision, revision=policy.revision)
     except Exception as error:  # noqa: BLE001  (anybody may write a policy: this is where theirs can fail)
         message = f"{type(policy).__name__} failed: {type(error).__name__}: {error}"[:500]
         fix = "this is a fault in the policy: tell whoever runs this system"

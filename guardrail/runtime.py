@@ -135,7 +135,7 @@ def line(attempt: Attempt) -> Line:
         if outcome is not None:
             return outcome if call.body == attempt.call.body else replace(outcome, changed=call)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
-    yield Refuse(call=call, decision=unsettled, given=decided.given)
+    yield Refuse(call=call, decision=unsettled, given=b"{}")
     return _blocked(unsettled)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextvars import Token
 from time import perf_counter
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context, attach, detach
@@ -34,7 +34,7 @@ class CallSpan:
         self._span = _TRACER.start_span(f"execute_tool {call.tool.name}", kind=SpanKind.INTERNAL)
         self._token: Token[Context] | None = None
 
-    def __enter__(self) -> CallSpan:
+    def __enter__(self) -> Self:
         if self._span.get_span_context().is_valid:  # else nothing is configured, and nothing is to be said
             self._token = attach(trace.set_span_in_context(self._span))
         return self

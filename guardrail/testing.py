@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from guardrail.approvals import Answer, Approval
 from guardrail.canonical import digest
@@ -46,7 +46,7 @@ class ScriptedPolicy:
     def decide(self, given: PolicyInput) -> Decision:
         """What the script says."""
         said = self._script(given) if callable(self._script) else self._script
-        made = said if isinstance(said, Decision) else decision(said)
+        made = said if isinstance(said, Decision) else decision(cast("Verdict", said))
         return Decision(
             effect=made.effect,
             reasons=made.reasons,
@@ -94,17 +94,17 @@ class ScriptedApprover:
 
     def answer_pending(self) -> int:
         """Vote on what is pending now; returns how many votes were cast."""
-        cast = 0
+        votes = 0
         for approval in self._ledger.approvals(state="pending"):
-            said = self._answer(approval) if callable(self._answer) else self._answer
+            said = self._answer(approval) if callable(self._answer) else cast("Answer", self._answer)
             if said is None or any(vote.person == self._person for vote in approval.votes):
                 continue
             try:
                 self._ledger.vote(approval.id, self._person, said, channel="scripted")
             except Conflict:
                 continue  # somebody else was faster, or this person may not vote here
-            cast += 1
-        return cast
+            votes += 1
+        return votes
 
     def _work(self) -> None:
         while not self._stop.wait(self._every):

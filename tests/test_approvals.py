@@ -12,8 +12,9 @@ from guardrail.errors import Conflict, GuardrailError
 def approval(**changes: object) -> Approval:
     fields: dict[str, object] = {
         "id": "a" * 32, "key": "k", "digest": "d", "run": "r", "agent": "payer", "chain": ("supervisor", "payer"),
-        "principal": "user:anna", "tool": "bank/send_money", "asks": (Ask(rule="x", message="m", approvers=("bob", "eve")),),
-        "revision": "v", "state": "pending", "requested_at": "2026-01-01T00:00:00Z",
+        "principal": "user:anna", "tool": "bank/send_money", "revision": "v",
+        "asks": (Ask(rule="x", message="m", approvers=("bob", "eve")),),
+        "state": "pending", "requested_at": "2026-01-01T00:00:00Z",
         "expires_at": "2026-01-01T00:15:00Z", **changes,
     }  # fmt: skip
     return Approval(**fields)  # type: ignore[arg-type]

@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.merkle import (
-    EMPTY_ROOT, consistency_proof, frontier_root, inclusion_proof, leaf_hash, node_hash, pack, push, root, unpack,
-    verify_consistency, verify_inclusion,
+    EMPTY_ROOT,
+    consistency_proof,
+    extend,
+    frontier_root,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    pack,
+    push,
+    root,
+    unpack,
+    verify_consistency,
+    verify_inclusion,
 )  # fmt: skip
 
 # The eight leaves that Certificate Transparency implementations test with, and the roots of their trees.
@@ -133,6 +144,20 @@ def test_a_frontier_that_was_stored_grows_on(entries: list[bytes]) -> None:
         assert len(frontier) == (size + 1).bit_count()
         frontier = unpack(pack(frontier))
     assert frontier_root(frontier) == root([leaf_hash(entry) for entry in entries])
+
+
+@given(TREES, st.lists(st.integers(0, 70)))
+def test_leaves_may_be_appended_in_any_portions(entries: list[bytes], portions: list[int]) -> None:
+    leaves = [leaf_hash(entry) for entry in entries]
+    frontier: list[bytes] = []
+    size = 0
+    for portion in [*portions, len(leaves)]:
+        extend(frontier, size, leaves[size : size + portion])
+        size = min(size + portion, len(leaves))
+    one_by_one: list[bytes] = []
+    for index, leaf in enumerate(leaves):
+        push(one_by_one, index, leaf)
+    assert frontier == one_by_one
 
 
 def test_impossible_proofs_are_refused() -> None:

@@ -39,6 +39,7 @@ class Binding:
         agent: the agent's id in guardrail.toml; bound here, never read from a message or metadata.
         server: whom the tools belong to.
         entry: host code may call this agent directly; other agents act only on somebody's behalf.
+        alone: no other agent is in its graph, so nobody can have handed over to it.
         durable: the agent's graph is kept over a pause, where the outermost graph has a checkpointer.
         without_checkpointer: see `WithoutCheckpointer`.
     """
@@ -47,6 +48,7 @@ class Binding:
     agent: str
     server: str = SERVER
     entry: bool = True
+    alone: bool = False
     durable: bool = True
     without_checkpointer: WithoutCheckpointer = "deny"
     _defined: dict[int, _Defined] = field(default_factory=dict[int, _Defined], repr=False, compare=False)

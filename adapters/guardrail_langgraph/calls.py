@@ -12,13 +12,13 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Interrupt
 
-from guardrail.calls import Agent, Call
+from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Reason, ReasonCode
 from guardrail.drivers import Suspended, Waiting
 from guardrail.errors import CallError, InvalidArguments, InvalidTool, LedgerError
 from guardrail.execution import Attempt
 from guardrail.outcomes import Outcome, Status
-from guardrail.runs import Run
+from guardrail.runs import Run, chain_to
 from guardrail_langgraph.binding import Binding
 from guardrail_langgraph.chains import chain_of, remember_handoffs
 from guardrail_langgraph.codec import MessageCodec
@@ -46,7 +46,7 @@ class Request:
     place: Place
 
 
-class Refused(Exception):  # noqa: N818  (an answer, not an error)
+class Refused(Exception):
     """The request cannot be stated as a call; the refusal is recorded."""
 
     def __init__(self, call: Call, outcome: Outcome) -> None:
@@ -55,7 +55,7 @@ class Refused(Exception):  # noqa: N818  (an answer, not an error)
         self.outcome = outcome
 
 
-class ToolFailed(Exception):  # noqa: N818  (carries the answer to an error that was handled already)
+class ToolFailed(Exception):
     """The tool raised, and its node made a message of it: the outcome is `raised`, the message is kept."""
 
     def __init__(self, message: ToolMessage) -> None:
@@ -168,11 +168,11 @@ def walk(
     """
     place, guard = request.place, binding.guard
     run = place.run()
-    agent = guard.agent(binding.agent, (binding.agent,))
-    tool = binding.unknown(request.name if request.tool is None else request.tool.name)
+    agent: Agent | None = None
+    tool: Tool | None = None
     try:
         guard.start(run)
-        agent = guard.agent(binding.agent, chain_of(binding.agent, place, guard.ledger, run.id))
+        agent = guard.agent(binding.agent, _chain(binding, place, run))
         _attributed(agent, binding)
         if request.tool is None:
             raise InvalidTool(
@@ -193,8 +193,8 @@ def walk(
             run=run,
             call_id=request.id,
             scope=place.scope,
-            agent=agent,
-            tool=tool,
+            agent=agent or guard.agent(binding.agent, (binding.agent,)),
+            tool=tool or binding.unknown(request.name if request.tool is None else request.tool.name),
             code=_code(error),
             message=error.message,
             fix=error.fix or None,
@@ -226,7 +226,13 @@ def walk(
     return Walk(binding=binding, place=place, run=run, attempt=attempt, waiting=waiting)
 
 
-class _Unattributed(CallError):  # noqa: N818  (as the errors of the core are named)
+def _chain(binding: Binding, place: Place, run: Run) -> tuple[str, ...]:
+    if binding.alone:
+        return chain_to(binding.agent)
+    return chain_of(binding.agent, place, binding.guard.ledger, run.id)
+
+
+class _Unattributed(CallError):
     """An agent that only ever works for others acts for nobody."""
 
 

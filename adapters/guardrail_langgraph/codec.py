@@ -43,6 +43,8 @@ class MessageCodec:
 
     def dump(self, value: Any) -> bytes | None:
         """JSON bytes, or None where the value has no form here that reads back as it was."""
+        if type(value) is ToolMessage and type(value.content) is str and not _extras(value):
+            return _text(value).encode()  # by far the most, and sure to read back
         try:
             body = _text(value)
             return body.encode() if _text(self.load(body.encode())) == body else None
@@ -52,6 +54,10 @@ class MessageCodec:
     def load(self, body: bytes) -> Any:
         """The value again."""
         return _read(json.loads(body))
+
+
+def _extras(message: ToolMessage) -> bool:
+    return message.artifact is not None or bool(message.additional_kwargs) or bool(message.response_metadata)
 
 
 def _text(value: Any) -> str:
@@ -99,7 +105,7 @@ _MAKERS: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
 
 
 def _write(value: Any) -> Any:
-    kind: Any = type(value)
+    kind: Any = cast("Any", type(value))
     if value is None or kind in (bool, int, float, str):
         return value
     if kind is list:

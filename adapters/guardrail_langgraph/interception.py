@@ -97,12 +97,13 @@ class GuardedExecute:
     def _asking(self, request: ToolCallRequest) -> Generator[None]:
         """The tool may ask questions of its own."""
         config = cast("Any", request).runtime.config
-        with asking(config, current_execution(), self._sibling.numbers) as questions:
+        with asking(config, current_execution(), self._sibling.answers) as questions:
             try:
                 yield
             except GraphInterrupt as interrupt:
-                self._sibling.pauses(interrupt, questions.number if questions is not None else 0)
-                raise
+                named = interrupt if questions is None else questions.identified(interrupt)
+                self._sibling.pauses(named)
+                raise named from None
 
     def _answer(self, request: ToolCallRequest, call: Call, outcome: Outcome) -> Any:
         called = request.tool_call

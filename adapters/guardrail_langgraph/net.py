@@ -7,11 +7,10 @@ whose caller replaces the callbacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, CallbackManager
 from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
@@ -30,28 +29,14 @@ class Net(BaseCallbackHandler):
 
     raise_error = True
     run_inline = True
-    ignore_llm = True
-    ignore_chat_model = True
-    ignore_retriever = True
-    ignore_custom_event = True
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
 
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any],  # noqa: ARG002  (the interface's names)
-        inputs: Any,
-        *,
-        run_id: UUID,  # noqa: ARG002
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,  # noqa: ARG002
-        metadata: dict[str, Any] | None = None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        """Note whether a graph is started with an answer that does not say what it answers."""
-        if parent_run_id is None or inputs is None or isinstance(inputs, Command):
-            note_input(inputs)
+    @property
+    def ignore_chain(self) -> bool:
+        """Only tools are of interest; the fewer events, the faster the graph."""
+        return True
 
     def on_tool_start(
         self,
@@ -91,27 +76,46 @@ class Net(BaseCallbackHandler):
         raise Denied(guard.explain(call, outcome), outcome=outcome)
 
 
-def with_net(callbacks: Any, net: Net) -> list[BaseCallbackHandler] | BaseCallbackManager:
+class _Start(BaseCallbackHandler):
+    """Notes with what a graph is started; stays at the graph, where nodes inside of it do not report to it."""
+
+    run_inline = True
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002  (the interface's names)
+        inputs: Any,
+        *,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        """See `questions.note_input`; a graph inside of a running one gets its answers from that."""
+        if parent_run_id is None or inputs is None or isinstance(inputs, Command):
+            note_input(inputs)
+
+
+def with_net(callbacks: Any, net: Net) -> BaseCallbackManager:
     """The callbacks of a graph with the net among them; what was there is not changed."""
     if isinstance(callbacks, BaseCallbackManager):
         manager = callbacks.copy()
-        manager.add_handler(net, inherit=True)
-        return manager
-    handlers: Sequence[BaseCallbackHandler] = callbacks or ()
-    return [*handlers, net]
+    else:
+        handlers: list[BaseCallbackHandler] = list(callbacks or ())
+        manager = CallbackManager(handlers=handlers, inheritable_handlers=list(handlers))
+    manager.add_handler(net, inherit=True)
+    manager.add_handler(_Start(), inherit=False)
+    return manager
 
 
-def without_net(callbacks: Any) -> list[BaseCallbackHandler] | BaseCallbackManager | None:
+def without_net(callbacks: Any) -> BaseCallbackManager | None:
     """The callbacks as they were before `with_net`."""
-    if isinstance(callbacks, BaseCallbackManager):
-        manager = callbacks.copy()
-        for handler in [handler for handler in manager.handlers if isinstance(handler, Net)]:
-            manager.remove_handler(handler)
-        return manager
-    return [handler for handler in callbacks or () if not isinstance(handler, Net)] or None
+    manager: BaseCallbackManager = callbacks.copy()
+    for handler in [handler for handler in manager.handlers if isinstance(handler, (Net, _Start))]:
+        manager.remove_handler(handler)
+    return manager if manager.handlers else None
 
 
 def has_net(callbacks: Any) -> bool:
     """Whether a net is among a graph's callbacks."""
-    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
-    return any(isinstance(handler, Net) for handler in handlers)
+    return isinstance(callbacks, BaseCallbackManager) and any(
+        isinstance(handler, Net) for handler in callbacks.handlers
+    )

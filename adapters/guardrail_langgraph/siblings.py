@@ -11,7 +11,6 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from threading import Condition
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -22,7 +21,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Interrupt
 
 from guardrail_langgraph.places import PerObject, current_execution
-from guardrail_langgraph.questions import Numbers
+from guardrail_langgraph.questions import Answers
 
 _BEGIN: Final = 1.0
 """Seconds to wait for siblings that have a thread and have not begun; they do at once, if all is well."""
@@ -34,9 +33,9 @@ class _Task:
 
     begun: int = 0
     inside: int = 0
-    numbers: Numbers = field(default_factory=Numbers)
+    answers: Answers = field(default_factory=Answers)
     leaving: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    pauses: dict[int, tuple[int, Sequence[Interrupt]]] = field(default_factory=dict[int, Any])
+    pauses: dict[int, Sequence[Interrupt]] = field(default_factory=dict[int, Any])
 
 
 _TASKS: Final[PerObject[dict[tuple[int, int], _Task]]] = PerObject(dict)
@@ -67,14 +66,14 @@ class Sibling:
         """Which one this is of several calls with the same id in one message (some models send no ids)."""
 
     @property
-    def numbers(self) -> Numbers | None:
-        """How the questions of these calls are told apart; None where this call is alone."""
-        return self._task.numbers if self._together > 1 else None
+    def answers(self) -> Answers | None:
+        """The answers to the questions of these calls; None where this call is alone."""
+        return self._task.answers if self._together > 1 else None
 
-    def pauses(self, interrupt: GraphInterrupt, number: int = 0) -> None:
-        """This call waits: for people to decide, or for the answer to its question of this number."""
+    def pauses(self, interrupt: GraphInterrupt) -> None:
+        """This call waits: for people to decide, or for the answer to a question."""
         with _CHANGED:
-            self._task.pauses[self._own] = (number, interrupt.args[0])
+            self._task.pauses[self._own] = interrupt.args[0]
 
     def goes_on(self) -> None:
         """This call is tried, or tried again: it does not wait, or not yet."""
@@ -91,6 +90,11 @@ class Sibling:
             self._task.inside += 1
             _CHANGED.notify_all()
 
+    def _all_have_threads(self) -> bool:
+        """Whether no sibling waits for the thread that this call runs in."""
+        workers: int = self._config.get("max_concurrency") or min(32, (os.cpu_count() or 1) + 4)
+        return self._together <= workers
+
     def _leave(self) -> None:
         self._task.inside -= 1
         if self._task.inside == 0:
@@ -100,12 +104,9 @@ class Sibling:
             _CHANGED.notify_all()
 
     def _interrupt(self) -> None:
-        """Stop the task with all that it waits for, where this call waits; questions one after the other."""
+        """Stop the task with all that it waits for, where this call waits."""
         if self._own in self._task.pauses:
-            shown: dict[str, Interrupt] = {}
-            for _, interrupts in sorted(self._task.pauses.values(), key=itemgetter(0)):
-                for interrupt in interrupts:
-                    shown.setdefault(interrupt.id, interrupt)
+            shown = {wait.id: wait for waits in self._task.pauses.values() for wait in waits}
             raise GraphInterrupt(tuple(shown.values())) from None
 
     def __enter__(self) -> Self:
@@ -116,9 +117,8 @@ class Sibling:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         stops = self._stops(error)
-        workers = self._config.get("max_concurrency") or min(32, (os.cpu_count() or 1) + 4)
         with _CHANGED:
-            if stops and self._together <= workers:  # each has a thread: none waits for this one's
+            if stops and self._all_have_threads():
                 _CHANGED.wait_for(lambda: self._task.begun >= self._together, _BEGIN)
             self._leave()
             if stops:

@@ -149,9 +149,9 @@ def _members(step: _Step) -> Iterator[_Step]:
             yield from (replace(below, thing=part) for part in held)
     elif isinstance(thing, ToolNode):
         # A copied tool node still runs the methods of the one that it was copied from.
-        for method in (thing.func, thing.afunc):
-            if (runs := getattr(method, "__self__", thing)) is not thing:
-                yield replace(step, thing=runs)
+        copied: Any = cast("Any", thing)
+        for runs in {id(method.__self__): method.__self__ for method in (copied.func, copied.afunc)}.values():
+            yield replace(step, thing=runs)
         for name, tool in thing.tools_by_name.items():
             yield from _held(replace(step, thing=tool, path=(*step.path, f"tool {name}"), behind_tool=True))
     elif isinstance(thing, BaseTool):

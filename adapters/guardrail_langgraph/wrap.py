@@ -53,13 +53,16 @@ def wrap(
     if strict:
         _refuse_unguarded(found)
     named = _Names(agents or {})
+    nodes = [(node, places, named.agent_of(node, places)) for node, places in _tool_nodes(found)]
+    alone = len({agent for _, _, agent in nodes}) == 1
     installed: list[Interception] = []
-    for node, places in _tool_nodes(found):
+    for node, places, agent in nodes:
         binding = Binding(
             guard=guard,
-            agent=named.agent_of(node, places),
+            agent=agent,
             server=server,
             entry=any(not place.behind_tool for place in places),
+            alone=alone,
             durable=all(place.durable for place in places),
             without_checkpointer=without_checkpointer,
         )
@@ -89,7 +92,8 @@ def unwrap(graph: _G) -> _G:
         if (installed := interception(node)) is not None:
             installed.remove()
     for each in graphs:
-        if has_net((config := each.config or {}).get("callbacks")):
+        config = each.config or {}
+        if has_net(config.get("callbacks")):
             each.config = {**config, "callbacks": without_net(config.get("callbacks"))}
     return graph
 

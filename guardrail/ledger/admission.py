@@ -17,8 +17,8 @@ from guardrail.admission import (
     Moved,
     Refuse,
     Settle,
-    Settled,
     SettleAnswer,
+    Settled,
     Stopped,
     Ticket,
 )
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from guardrail.ledger.transaction import Transaction
 
 _MAX_AMOUNT: Final = 2**53 - 1
-
-
 
 
 class Admitting(CallWrite):
@@ -86,7 +84,12 @@ class Admitting(CallWrite):
         return self._start(tx, row, run, approval, over)
 
     def _start(
-        self, tx: Transaction, row: CallRow | None, run: RunRow, approval: Approval | None, over: tuple[Reason, ...]
+        self,
+        tx: Transaction,
+        row: CallRow | None,
+        run: RunRow,
+        approval: Approval | None,
+        over: tuple[Reason, ...],
     ) -> Ticket:
         resumed = row is not None and row.state == "suspended"
         row = self.entered(tx, row, "started")
@@ -102,7 +105,7 @@ class Admitting(CallWrite):
             requests.consume(tx, approval)
             row.approval = approval.id
         run.note(row, enter=True)
-        fields: dict[str, Any] = {"fence": row.fence, "approval": row.approval, "resumed": resumed}
+        fields: dict[str, Any] = {"fence": row.fence, "approval": row.approval or None, "resumed": resumed}
         if over:
             fields["over"] = [reason.rule for reason in over]
         self.move(tx, run, row, "admitted", self.sealed, **fields)
@@ -233,7 +236,12 @@ def _halted(tx: Transaction, write: Admit) -> Reason | None:
     if not halts:
         return None
     call = write.call
-    scopes = ["all", f"run:{call.run}", f"tool:{call.tool.title}", *(f"agent:{name}" for name in call.agent.chain)]
+    scopes = [
+        "all",
+        f"run:{call.run}",
+        f"tool:{call.tool.title}",
+        *(f"agent:{name}" for name in call.agent.chain),
+    ]
     for scope in scopes:
         if scope in halts:
             return Reason(
@@ -266,7 +274,7 @@ def _over_budget(tx: Transaction, reservations: tuple[Reservation, ...]) -> tupl
     return tuple(reasons)
 
 
-def _reserve(tx: Transaction, run: RunRow, reservations: tuple[Reservation, ...]) -> bytes:
+def _reserve(tx: Transaction, run: RunRow, reservations: tuple[Reservation, ...]) -> str:
     """Take from the budgets; answers what was taken, as stored with the call."""
     taken: dict[str, int] = {}
     spent: dict[str, int] = run.totals["spent"]
@@ -278,7 +286,7 @@ def _reserve(tx: Transaction, run: RunRow, reservations: tuple[Reservation, ...]
         taken[item.scope] = taken.get(item.scope, 0) + item.amount
         if item.unit != "calls":
             spent[item.name] = spent.get(item.name, 0) + item.amount
-    return orjson.dumps(taken)
+    return orjson.dumps(taken).decode()
 
 
 def undo(tx: Transaction, run: RunRow, row: CallRow) -> CallState:
@@ -297,13 +305,17 @@ def undo(tx: Transaction, run: RunRow, row: CallRow) -> CallState:
             run.totals["spent"][budget.name] = run.totals["spent"].get(budget.name, 0) - amount
     run.totals["calls"] -= 1
     run.totals["tools"][row.tool] = run.totals["tools"].get(row.tool, 0) - 1
-    row.reserved = b"{}"
+    row.reserved = "{}"
     return "blocked"
 
 
 def _decided(decision: Decision) -> dict[str, Any]:
     """What a record says of a decision: no messages."""
-    fields: dict[str, Any] = {"decision": decision.effect, "revision": decision.revision, **_why(decision.reasons)}
+    fields: dict[str, Any] = {
+        "decision": decision.effect,
+        "revision": decision.revision,
+        **_why(decision.reasons),
+    }
     if decision.observed:
         fields["observed"] = [reason.rule for reason in decision.observed]
     return fields

@@ -39,7 +39,9 @@ def check_scope(scope: str) -> str:
         Conflict: it is none.
     """
     if not _SCOPE.fullmatch(scope):
-        raise Conflict(f"{scope!r} cannot be halted", fix="name 'all', 'run:ID', 'agent:ID' or 'tool:SERVER/NAME'")
+        raise Conflict(
+            f"{scope!r} cannot be halted", fix="name 'all', 'run:ID', 'agent:ID' or 'tool:SERVER/NAME'"
+        )
     return scope
 
 
@@ -54,10 +56,10 @@ class Halt(Write):
 
     def apply(self, tx: Transaction) -> None:
         """See the class."""
-        tx.connection.execute(_LIFT, (self._scope,))
+        again = tx.connection.execute(_LIFT, (self._scope,)).rowcount == 1
         tx.insert(schema.controls, (self._scope, self._by, self._reason, tx.now))
         _switched(tx, self.runs)
-        tx.record("halted", {"scope": self._scope, "by": self._by}, self._sealed)
+        tx.record("halted", {"scope": self._scope, "by": self._by, "again": again}, self._sealed)
 
 
 class Unhalt(Write):
@@ -98,12 +100,12 @@ def _switched(tx: Transaction, runs: tuple[str, ...]) -> None:
 class Resolve(Write):
     """A person says how a call ended whose outcome is unknown."""
 
-    def __init__(self, reference: str, ran: bool, by: str) -> None:  # noqa: FBT001
+    def __init__(self, reference: str, ran: bool, by: str) -> None:
         self._reference, self._ran, self._by = reference, ran, by
         encode({"by": by})
 
     def apply(self, tx: Transaction) -> str:
-        """Answers the call's new state: `returned` without a result, or `blocked` (`suspended` again, where it was resumed).
+        """Answers the call's new state: `returned` without a result, or `blocked` (`suspended`, where it was resumed).
 
         Raises:
             Conflict: no such call, or its outcome is known.

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from guardrail.ledger.transaction import Transaction
 
 _TOOL: Final = text(select(schema.tools.c.digest).where(schema.tools.c.digest == bindparam("digest")))
-_POLICY: Final = text(select(schema.policies.c.revision).where(schema.policies.c.revision == bindparam("revision")))
+_POLICY: Final = text(
+    select(schema.policies.c.revision).where(schema.policies.c.revision == bindparam("revision"))
+)
 
 
 class BeginRun(Write):
@@ -29,7 +31,9 @@ class BeginRun(Write):
         self._principal = principal.id
         encode({"run": run, "principal": principal.id})
         attributes = dict(principal.attributes)
-        self._sealed = key.seal(to_json({"task": task, "principal": {"id": principal.id, "attributes": attributes}}))
+        self._sealed = key.seal(
+            to_json({"task": task, "principal": {"id": principal.id, "attributes": attributes}})
+        )
 
     def apply(self, tx: Transaction) -> None:
         """See the class."""

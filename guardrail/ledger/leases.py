@@ -37,7 +37,11 @@ _calls = schema.calls.c
 _REPOINT: Final = text(
     update(schema.calls)
     .values(log=bindparam("log"), log_fence=bindparam("log_fence"))
-    .where(_calls.key == bindparam("_key"), _calls.fence == bindparam("_fence"), _calls.state == bindparam("_state"))
+    .where(
+        _calls.key == bindparam("_key"),
+        _calls.fence == bindparam("_fence"),
+        _calls.state == bindparam("_state"),
+    )
 )
 
 
@@ -130,7 +134,11 @@ def _take(tx: Transaction) -> LogRow:
     else:
         taken.fence += 1
         taken.writer, taken.host, taken.machine = identity.writer, identity.host, identity.machine
-        taken.pid, taken.process_started, taken.lease_until = identity.pid, identity.process_started, lease_until
+        taken.pid, taken.process_started, taken.lease_until = (
+            identity.pid,
+            identity.process_started,
+            lease_until,
+        )
         tx.connection.execute(_TAKE.text, _TAKE.values(taken))
     own = [(taken.id, taken.fence, key, fence, "started") for key, fence in tx.memory.in_flight.items()]
     tx.changed = True

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, Settled, SettleAnswer
+from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, SettleAnswer, Settled
 from guardrail.approvals import Answer, Approval, ApprovalState
 from guardrail.calls import Principal
 from guardrail.errors import LedgerUnavailable
@@ -150,9 +150,14 @@ class Ledger:
     async def write_async(self, write: Refuse, *, alone: bool) -> None: ...
     @overload
     async def write_async(self, write: Settle, *, alone: bool) -> SettleAnswer: ...
-    async def write_async(self, write: Admit | Refuse | Settle, *, alone: bool) -> Admission | SettleAnswer | None:
+    async def write_async(
+        self, write: Admit | Refuse | Settle, *, alone: bool
+    ) -> Admission | SettleAnswer | None:
         """The same for asyncio. Cancelling the caller does not undo the write."""
-        return await self._writer.submit_async(self._prepared(write), alone=alone)
+        answer: Admission | SettleAnswer | None = await self._writer.submit_async(
+            self._prepared(write), alone=alone
+        )
+        return answer
 
     def write_later(self, write: Settle) -> None:
         """Buffer an outcome: it is committed with whatever comes next, after 20 ms at most, or by `flush`.
@@ -215,13 +220,20 @@ class Ledger:
 
         Nothing depends on this being called: an overdue request is refused wherever it is met.
         """
-        found: tuple[Approval, ...] = self._writer.submit(Expire(), alone=True) if self._reader.is_due() else ()
+        found: tuple[Approval, ...] = (
+            self._writer.submit(Expire(), alone=True) if self._reader.is_due() else ()
+        )
         return found
 
     # -- operators -----------------------------------------------------------------------------------
 
     def halt(self, scope: str, by: str, reason: str = "") -> None:
-        """Admit nothing in a scope from now on: `all`, `run:ID`, `agent:ID` (also as a delegator) or `tool:SERVER/NAME`.
+        """Admit nothing in a scope from now on.
+
+        Args:
+            scope: `all`, `run:ID`, `agent:ID` (also where it delegates) or `tool:SERVER/NAME`.
+            by: who says so.
+            reason: why; agents are shown it.
 
         Raises:
             Conflict: the scope is none of these.
@@ -325,7 +337,7 @@ class Ledger:
         return self._reader.call(reference)
 
     def records(self, run: str | None = None) -> Iterator[Record]:
-        """Records in the order in which they were committed, with their unsealed details; of one run or all.
+        """Records with their unsealed details, of one run or all: each log in its order, merged by time.
 
         Raises:
             VerificationFailed: a sealed detail was changed.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from heapq import merge
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,7 @@ from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
 from guardrail.ledger.requests import find, read_approval
 from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
+from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import loading, text
 from guardrail.ledger.transaction import history_of, rfc3339
 from guardrail.ledger.writer import Writer
@@ -38,6 +40,7 @@ _POSITION: Final = text(select(_runs.position).where(_runs.id == bindparam("id")
 _RUN: Final = loading(schema.runs, "id", 1)
 _RUNS: Final = text(select(schema.runs).order_by(_runs.started.desc(), _runs.id))
 _LOGS: Final = text(select(schema.logs).order_by(schema.logs.c.id))
+_ALL_LOGS: Final = text(select(schema.logs.c.id).order_by(schema.logs.c.id))
 _HALTS: Final = text(select(schema.controls).order_by(schema.controls.c.at, schema.controls.c.scope))
 _PLACE: Final = (_records.log, _records.sequence)
 _with_place = select(schema.calls, *_PLACE).join_from(
@@ -49,19 +52,29 @@ _with_detail = select(
     _records.id, _records.log, _records.sequence, _records.kind, _records.body, _sealed.body
 ).join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
 _RECORD: Final = text(_with_detail.where(_records.id == bindparam("id")))
-_after = _with_detail.where(_records.id > bindparam("after")).order_by(_records.id).limit(_PAGE)
-_RECORDS: Final = text(_after)
-_RECORDS_OF: Final = text(_after.where(_records.run == bindparam("run")))
+_stretch = (
+    _with_detail.where(_records.id > bindparam("after"), _records.id < bindparam("end"))
+    .order_by(_records.id)
+    .limit(_PAGE)
+)
+_RECORDS: Final = text(_stretch)
+_RECORDS_OF: Final = text(_stretch.where(_records.run == bindparam("run")))
+_LOGS_OF: Final = text(select(_records.log).where(_records.run == bindparam("run")).distinct())
 _APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.id))
 _ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
 _IS_DUE: Final = text(
-    select(_approvals.id).where(_approvals.state == "pending", _approvals.expires_at <= bindparam("now")).limit(1)
+    select(_approvals.id)
+    .where(_approvals.state == "pending", _approvals.expires_at <= bindparam("now"))
+    .limit(1)
 )
 _COUNTS: Final = text(
     select(
         select(func.count()).select_from(schema.records).scalar_subquery(),
         select(func.count()).select_from(schema.runs).scalar_subquery(),
-        select(func.count()).select_from(schema.approvals).where(_approvals.state == "pending").scalar_subquery(),
+        select(func.count())
+        .select_from(schema.approvals)
+        .where(_approvals.state == "pending")
+        .scalar_subquery(),
     )
 )
 _OPEN_CALLS: Final = text(
@@ -74,7 +87,9 @@ _OPEN_CALLS: Final = text(
 class Reader:
     """Reads one ledger; the writer's memory and identity say what this process knows itself."""
 
-    def __init__(self, database: Database, key: SealingKey, writer: Writer, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, key: SealingKey, writer: Writer, clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._key = key
         self._writer = writer
@@ -170,14 +185,21 @@ class Reader:
         return ApprovalArguments(approval=number, arguments=detail["arguments"], mask=mask)
 
     def records(self, run: str | None) -> Iterator[Record]:
-        """Records in the order of their commits, with their details."""
-        after = 0
+        """Records with their details: those of each log in its order, the logs merged by the time of their records."""
+        with self._database.reading() as connection:
+            query = (_ALL_LOGS, ()) if run is None else (_LOGS_OF, (run,))
+            numbers = [number for (number,) in connection.execute(*query).fetchall()]
+        logs = [self._records_of_log(number, run) for number in numbers]
+        return merge(*logs, key=lambda record: str(record.fields["at"]))
+
+    def _records_of_log(self, number: int, run: str | None) -> Iterator[Record]:
+        after, end = (number << PLACES) - 1, (number + 1) << PLACES
         while True:
             with self._database.reading() as connection:
                 if run is None:
-                    page = connection.execute(_RECORDS, (after,)).fetchall()
+                    page = connection.execute(_RECORDS, (after, end)).fetchall()
                 else:
-                    page = connection.execute(_RECORDS_OF, (after, run)).fetchall()
+                    page = connection.execute(_RECORDS_OF, (after, end, run)).fetchall()
             yield from (self._record(row) for row in page)
             if len(page) < _PAGE:
                 return
@@ -198,14 +220,14 @@ class Reader:
         with self._database.reading() as connection:
             records, runs, pending = connection.execute(_COUNTS).fetchone()
             logs = _logs_of(connection)
-            states = [self._open_state(*row, logs) for row in connection.execute(_OPEN_CALLS).fetchall()]
+            states = [self._open_state(logs, *row) for row in connection.execute(_OPEN_CALLS).fetchall()]
             (journal_mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             form = revision(connection)
-        wal = f"{path}-wal"
+        wal = Path(f"{path}-wal")
         return Status(
             path=str(path), driver=driver.__name__.partition(".")[0], sqlite_version=driver.sqlite_version,
             shareable=is_safe(driver.sqlite_version_info), revision=form or "", journal_mode=journal_mode,
-            size=path.stat().st_size, wal_size=os.path.getsize(wal) if os.path.exists(wal) else 0,
+            size=path.stat().st_size, wal_size=wal.stat().st_size if wal.exists() else 0,
             key_id=self._key.id, key_path=None if self._key.path is None else str(self._key.path),
             records=records, runs=runs, started=states.count("started"), unknown=states.count("unknown"),
             pending=pending, logs=tuple(self._log(log) for log in logs.values()), halts=halts,
@@ -216,9 +238,9 @@ class Reader:
     def _state(self, row: CallRow, logs: dict[int, LogRow]) -> Any:
         if self._writer.memory.in_flight.get(row.key) == row.fence:
             return row.state
-        return self._open_state(row.state, row.log, row.log_fence, logs)
+        return self._open_state(logs, row.state, row.log, row.log_fence)
 
-    def _open_state(self, state: str, number: int, fence: int, logs: dict[int, LogRow]) -> str:
+    def _open_state(self, logs: dict[int, LogRow], state: str, number: int, fence: int) -> str:
         """A started call reads `unknown` once its owner is gone."""
         log = logs.get(number)
         if state != "started":
@@ -231,7 +253,7 @@ class Reader:
         return ListedCall(
             key=row.key, reference=f"call_{row.key[:16]}", run=row.run, id=row.call, scope=row.scope,
             agent=row.agent, tool=row.tool, effect=row.effect, started=row.started, state=self._state(row, logs),
-            attempts=row.fence, approval=row.approval, log=found[-2], sequence=found[-1],
+            attempts=row.fence, approval=row.approval or None, log=found[-2], sequence=found[-1],
         )  # fmt: skip
 
     def _run(self, connection: Connection, row: tuple[Any, ...]) -> ListedRun:

@@ -63,7 +63,22 @@ _MOVE: Final = text(
 
 def read_approval(connection: Connection, row: tuple[Any, ...]) -> Approval:
     """An approval from its row, with its votes."""
-    (number, key, digest, run, agent, chain, principal, tool, asks, revision, requested, expires, _, state) = row
+    (
+        number,
+        key,
+        digest,
+        run,
+        agent,
+        chain,
+        principal,
+        tool,
+        asks,
+        revision,
+        requested,
+        expires,
+        _,
+        state,
+    ) = row
     votes = connection.execute(_VOTES, (number,)).fetchall()
     return Approval(
         id=number, key=key, digest=digest, run=run, agent=agent, chain=tuple(orjson.loads(chain)),
@@ -77,7 +92,8 @@ def read_approval(connection: Connection, row: tuple[Any, ...]) -> Approval:
 
 
 def _ask(fields: dict[str, Any]) -> Ask:
-    return Ask(**{**fields, "approvers": tuple(fields["approvers"])})
+    approvers = tuple(fields.pop("approvers"))
+    return Ask(approvers=approvers, **fields)
 
 
 def find(connection: Connection, number: str) -> Approval:
@@ -110,7 +126,11 @@ def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> 
             move(tx, approval, "cancelled", kind="cancelled", why="superseded")
             return _request(tx, write, row, run, votes=approval.votes)
         case "consumed":
-            ran = row is not None and row.state in ("suspended", "raised", "unknown") and row.approval == approval.id
+            ran = (
+                row is not None
+                and row.state in ("suspended", "raised", "unknown")
+                and row.approval == approval.id
+            )
             if ran and tally(write.write.decision.asks, approval.votes) == "approved":
                 return approval
             return _request(tx, write, row, run, votes=())
@@ -142,11 +162,11 @@ def _request(
         run.position += 1
         record = tx.record("asked", {**write.fields, **fields, "position": run.position}, sealed)
         tx.change_run(run)
-    asked = orjson.dumps([item.as_json() for item in asks])
+    asked = orjson.dumps([item.as_json() for item in asks]).decode()
     agent = call.agent
     tx.insert(
         schema.approvals,
-        (number, call.key, call.digest, call.run, agent.id, orjson.dumps(agent.chain), call.principal.id,
+        (number, call.key, call.digest, call.run, agent.id, orjson.dumps(agent.chain).decode(), call.principal.id,
          call.tool.title, asked, write.write.decision.revision, tx.now, expires, record, "pending"),
     )  # fmt: skip
     for vote in votes:
@@ -188,7 +208,9 @@ def _about(tx: Transaction, approval: Approval) -> dict[str, Any]:
 class CastVote(Write):
     """One person's answer."""
 
-    def __init__(self, number: str, person: str, answer: Answer, channel: str, reason: str, key: SealingKey) -> None:
+    def __init__(
+        self, number: str, person: str, answer: Answer, channel: str, reason: str, key: SealingKey
+    ) -> None:
         if answer not in ("approve", "reject"):
             raise Conflict(f"{answer!r} is not a vote", fix="vote 'approve' or 'reject'")
         self._number, self._answer, self._channel, self._reason = number, answer, channel, reason

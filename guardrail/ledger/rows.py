@@ -13,9 +13,7 @@ import orjson
 from guardrail.merkle import pack
 from guardrail.policy import RunState
 
-CallState = Literal[
-    "asked", "denied", "started", "returned", "raised", "blocked", "suspended", "unknown"
-]
+CallState = Literal["asked", "denied", "started", "returned", "raised", "blocked", "suspended", "unknown"]
 """Where a call stands. `asked`, `denied` and `blocked` did not run; `started` runs, or its owner is gone."""
 
 HISTORY = 50
@@ -41,8 +39,8 @@ class CallRow:
     log: int
     log_fence: int
     resumed: int
-    reserved: bytes
-    approval: str | None
+    reserved: str
+    approval: str
     moves: int
     record: int
     stored: bool = True
@@ -76,18 +74,18 @@ class RunRow:
     history: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     stored: bool = True
     checked: int = 0
-    stored_usage: bytes = b""
+    stored_usage: str = ""
 
     @property
-    def usage(self) -> bytes:
+    def usage(self) -> str:
         """The totals as stored."""
-        self.stored_usage = orjson.dumps(self.totals)
+        self.stored_usage = orjson.dumps(self.totals).decode()
         return self.stored_usage
 
     @property
-    def labels(self) -> bytes:
+    def labels(self) -> str:
         """The labels as stored."""
-        return orjson.dumps(self.seen)
+        return orjson.dumps(self.seen).decode() if self.seen else "[]"
 
     def note(self, row: CallRow, *, enter: bool) -> None:
         """Write a call's state into the history; `enter` puts it at the end."""
@@ -112,7 +110,7 @@ class Published:
 
     __slots__ = ("_history", "_row", "_state", "position")
 
-    def __init__(self, row: RunRow, usage: bytes) -> None:
+    def __init__(self, row: RunRow, usage: str) -> None:
         self.position = row.position
         self._row = (row.id, row.started, row.version, row.seen, usage)
         self._history = tuple(row.history.values())
@@ -161,6 +159,6 @@ class LogRow:
     stored: bool = True
 
     @property
-    def frontier(self) -> bytes:
-        """The tree as stored."""
-        return pack(self.nodes)
+    def frontier(self) -> bytearray:
+        """The tree as stored; the driver takes a bytearray as it is, while it searches an adapter for bytes."""
+        return bytearray(pack(self.nodes))

@@ -23,7 +23,9 @@ REVISION: Final = "0001"
 metadata: Final = MetaData()
 
 
-def _column(name: str, kind: type[Integer | Text | REAL | LargeBinary], *, null: bool = False) -> Column[object]:
+def _column(
+    name: str, kind: type[Integer | Text | REAL[float] | LargeBinary], *, null: bool = False
+) -> Column[object]:
     return Column(name, kind, nullable=null)
 
 
@@ -80,8 +82,8 @@ runs: Final = Table(
     _column("started", Text),
     _column("position", Integer),
     _column("version", Integer),
-    _column("labels", LargeBinary),  # JSON
-    _column("usage", LargeBinary),  # JSON
+    _column("labels", Text),  # JSON
+    _column("usage", Text),  # JSON
     _column("record", Integer),
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -105,8 +107,8 @@ calls: Final = Table(
     _column("log", Integer),  # with log_fence: the lease under which the attempt runs
     _column("log_fence", Integer),
     _column("resumed", Integer),  # 1 = this attempt resumes a suspended one
-    _column("reserved", LargeBinary),  # JSON: what this attempt took from which budgets
-    _column("approval", Text, null=True),
+    _column("reserved", Text),  # JSON: what this attempt took from which budgets
+    _column("approval", Text),  # empty = none
     _column("moves", Integer),  # how many records have changed the state
     _column("record", Integer),  # the last of them
     Index("calls_run", "run", "position"),
@@ -122,10 +124,10 @@ approvals: Final = Table(
     _column("digest", Text),
     _column("run", Text),
     _column("agent", Text),
-    _column("chain", LargeBinary),  # JSON
+    _column("chain", Text),  # JSON
     _column("principal", Text),
     _column("tool", Text),
-    _column("asks", LargeBinary),  # JSON
+    _column("asks", Text),  # JSON
     _column("revision", Text),
     _column("requested_at", Text),
     _column("expires_at", Text),

@@ -35,7 +35,7 @@ def compiled(statement: ClauseElement) -> tuple[str, Sequence[str]]:
     names: Sequence[str] = getattr(result, "positiontup", None) or ()
     binds = getattr(result, "binds", {})
     head, *rest = str(result).split("?")
-    parts, open_names = [head], []
+    parts, open_names = [head], list[str]()
     for name, part in zip(names, rest, strict=True):
         bind = binds.get(name)
         if bind is None or bind.required:
@@ -54,7 +54,9 @@ def text(statement: ClauseElement) -> str:
 
 def inserting(table: Table) -> Writing:
     """Insert whole rows; a row is an object with an attribute for every column."""
-    sql, names = compiled(insert(table).values({column.name: bindparam(column.name) for column in table.columns}))
+    sql, names = compiled(
+        insert(table).values({column.name: bindparam(column.name) for column in table.columns})
+    )
     return Writing(sql, attrgetter(*names))
 
 
@@ -70,7 +72,9 @@ def updating(table: Table, columns: Sequence[str]) -> Writing:
 def loading(table: Table, column: str, count: int) -> str:
     """Select whole rows whose `column` is one of `count` values."""
     wanted = table.c[column]
-    condition = wanted == bindparam("value") if count == 1 else wanted.in_([str(item) for item in range(count)])
+    condition = (
+        wanted == bindparam("value") if count == 1 else wanted.in_([str(item) for item in range(count)])
+    )
     return text(select(table).where(condition))
 
 

@@ -10,7 +10,7 @@ database. Whoever can rewrite the whole database, heads included, is not found b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -27,19 +27,26 @@ from guardrail.ledger.agreement import Agreement
 from guardrail.ledger.connection import Connection, DriverError, driver, translate
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
-from guardrail.merkle import HASH_BYTES, frontier_root, push
+from guardrail.merkle import HASH_BYTES, extend, frontier_root, push
 from guardrail.sealing import SealingKey
 
 _PAGE: Final = 2000
 _SEQUENCE: Final = (1 << PLACES) - 1
+_Row = tuple[Any, ...]
 _records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
 _RECORDS: Final = text(
     select(_records.id, _records.log, _records.sequence, _records.month, _records.kind, _records.run,
            _records.body, _records.leaf, _sealed.key_id, _sealed.body)
     .join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
-    .where(_records.id > bindparam("after"))
+    .where(_records.id >= bindparam("first"), _records.id < bindparam("end"))
     .order_by(_records.id)
     .limit(_PAGE)
+)  # fmt: skip
+_STRANGE: Final = text(
+    select(_records.id)
+    .where(_records.log.not_in(select(_logs.id)))
+    .order_by(_records.id)
+    .limit(1)
 )  # fmt: skip
 _HEADS: Final = text(select(_logs.id, _logs.month, _logs.size, _logs.frontier).order_by(_logs.id))
 _COUNT: Final = "SELECT count(*) FROM records"
@@ -117,7 +124,9 @@ class Verification:
             VerificationFailed: names the first fault.
         """
         if self.faults:
-            raise VerificationFailed(str(self.faults[0]), fix="keep a copy of the files and compare with a backup")
+            raise VerificationFailed(
+                str(self.faults[0]), fix="keep a copy of the files and compare with a backup"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -145,10 +154,12 @@ def verify(
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
+def _reading(path: Path) -> Generator[Connection]:
     if not path.is_file():
         raise LedgerUnavailable(f"there is no ledger at {path}", fix="check the path")
-    connection: Connection = driver.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+    connection: Connection = driver.connect(
+        f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
+    )
     try:
         connection.execute("PRAGMA query_only=ON")
         connection.execute("BEGIN")  # everything is read as of one moment
@@ -180,20 +191,47 @@ class _Verifier:
         self._connection = connection
         self._key = key
         self._logs = {row[0]: _Log(*row) for row in connection.execute(_HEADS).fetchall()}
-        self._strange: list[Fault] = []
         self._agreement = Agreement()
+        self._marks: dict[tuple[str, str | None], tuple[bytes, bytes]] = {}
         self._details = self._erased = self._closed = 0
 
     def run(self, progress: Callable[[int, int], None] | None) -> Verification:
         (total,) = self._connection.execute(_COUNT).fetchone()
-        done, after = 0, -1
-        while page := self._connection.execute(_RECORDS, (after,)).fetchall():
-            for row in page:
-                self._check(*row)
-            done, after = done + len(page), page[-1][0]
-            if progress is not None:
-                progress(done, total)
+        done = 0
+        for log in self._logs.values():
+            first, end = log.number << PLACES, (log.number + 1) << PLACES
+            while page := self._connection.execute(_RECORDS, (first, end)).fetchall():
+                self._check_page(log, page)
+                first = page[-1][0] + 1
+                done += len(page)
+                if progress is not None:
+                    progress(done, total)
         return self._result(done)
+
+    def _check_page(self, log: _Log, page: list[_Row]) -> None:
+        """All at once; where that fails, one by one, to name the first that is wrong."""
+        if log.fault is not None:
+            return
+        numbers, places, sequences, months, kinds, runs, bodies, leaves, *_ = zip(*page, strict=True)
+        first, size = log.seen, len(page)
+        start = (log.number << PLACES) + first
+        if (
+            numbers == tuple(range(start, start + size))
+            and sequences == tuple(range(first, first + size))
+            and set(places) == {log.number}
+            and set(months) == {log.month}
+            and leaves == tuple([sha256(b"\x00" + body).digest() for body in bodies])
+            and all(map(self._says, bodies, kinds, places, sequences, runs))
+        ):
+            extend(log.nodes, first, leaves)
+            log.seen += size
+        else:
+            for row in page:
+                if log.fault is None:
+                    self._check(log, *row[:8])
+        for row in page:
+            self._check_detail(log, row[2], row[6], row[8], row[9])
+        self._agreement.take(kinds, bodies)
 
     def _result(self, done: int) -> Verification:
         for log in self._logs.values():
@@ -202,10 +240,19 @@ class _Verifier:
         numbers = sorted(self._logs)
         if numbers and numbers != list(range(1, numbers[-1] + 1)):
             missing = next(number for number in range(1, numbers[-1] + 1) if number not in self._logs)
-            faults.append(Fault(log=missing, sequence=None, what="the log is missing, though a later one exists"))
-        faults += self._strange
-        if not faults:  # what the records say is only worth comparing where they are the ones that were written
-            faults += [Fault(log=log, sequence=place, what=what) for log, place, what in self._disagreements()]
+            faults.append(
+                Fault(log=missing, sequence=None, what="the log is missing, though a later one exists")
+            )
+        strange = self._connection.execute(_STRANGE).fetchone()
+        if strange is not None:
+            where = divmod(strange[0], 1 << PLACES)
+            faults.append(Fault(log=where[0], sequence=where[1], what="belongs to a log that does not exist"))
+        if (
+            not faults
+        ):  # what the records say is only worth comparing where they are the ones that were written
+            faults += [
+                Fault(log=log, sequence=place, what=what) for log, place, what in self._disagreements()
+            ]
         return Verification(
             records=done, details=self._details, erased=self._erased, closed=self._closed, faults=tuple(faults),
             heads=tuple(
@@ -221,31 +268,35 @@ class _Verifier:
             yield None, None, f"a sealed detail belongs to no record (row {unowned})"
 
     def _check(
-        self, number: int, column: int, sequence: int, month: int, kind: str, run: str | None, body: bytes,
-        leaf: bytes, key_id: str | None, sealed: bytes | None,
+        self, log: _Log, number: int, place: int, sequence: int, month: int, kind: str, run: str | None,
+        body: bytes, leaf: bytes,
     ) -> None:  # fmt: skip
-        place, expected = number >> PLACES, number & _SEQUENCE
-        log = self._logs.get(place)
-        if log is None:
-            if not self._strange:
-                self._strange.append(Fault(log=place, sequence=expected, what="belongs to a log that does not exist"))
-            return
-        if log.fault is not None:
-            return
+        expected = number & _SEQUENCE
         if expected != log.seen:
             log.blame(log.seen, f"it is missing: record {expected} follows")
-            return
-        if sha256(b"\x00" + body).digest() != leaf:
+        elif sha256(b"\x00" + body).digest() != leaf:
             log.blame(expected, "the body is not the one that its leaf hash was made of")
-            return
-        in_place = place == column and expected == sequence and month == log.month
-        if not in_place or not _says(body, kind, place, sequence, run):
+        elif (place, sequence, month) != (log.number, expected, log.month) or not self._says(
+            body, kind, place, sequence, run
+        ):
             log.blame(expected, "the columns do not say what the body says")
-            return
-        push(log.nodes, sequence, leaf)
-        log.seen = sequence + 1
-        self._check_detail(log, sequence, body, key_id, sealed)
-        self._agreement.take(kind, body)
+        else:
+            push(log.nodes, sequence, leaf)
+            log.seen = sequence + 1
+
+    def _says(self, body: bytes, kind: str, log: int, sequence: int, run: str | None) -> bool:
+        """Whether the canonical body holds these fields; quotes in its strings are escaped, so text search is exact."""
+        marks = self._marks.get((kind, run))
+        if marks is None:
+            named = b"" if run is None else b'"run":' + orjson.dumps(run)
+            marks = self._marks[kind, run] = b'"kind":"%b"' % kind.encode(), named
+        return (
+            marks[0] in body
+            and marks[1] in body
+            and b'"log":%d,' % log in body
+            and (b'"sequence":%d,' % sequence in body or b'"sequence":%d}' % sequence in body)
+            and (run is not None or b'"run":' not in body)
+        )
 
     def _check_detail(
         self, log: _Log, sequence: int, body: bytes, key_id: str | None, sealed: bytes | None
@@ -254,28 +305,16 @@ class _Verifier:
         if start < 0:
             if sealed is not None:
                 log.blame(sequence, "a sealed detail was put beside a record that has none")
-            return
-        if sealed is None:
+        elif sealed is None:
             self._erased += 1
         elif self._key is None or key_id != self._key.id:
             self._closed += 1
         else:
             try:
                 self._key.unseal(sealed, body[start + 10 : start + 74].decode())
-            except VerificationFailed as error:
-                log.blame(sequence, error.message)
+            except (VerificationFailed, UnicodeDecodeError) as error:
+                log.blame(sequence, str(getattr(error, "message", "its commitment is no text")))
             self._details += 1
-
-
-def _says(body: bytes, kind: str, log: int, sequence: int, run: str | None) -> bool:
-    """Whether the canonical body holds these fields (quotes inside its strings are escaped, so text search is exact)."""
-    place = b'"sequence":%d' % sequence
-    return (
-        b'"kind":"%b"' % kind.encode() in body
-        and b'"log":%d,' % log in body
-        and (place + b"," in body or place + b"}" in body)
-        and (b'"run":' not in body if run is None else b'"run":' + orjson.dumps(run) in body)
-    )
 
 
 def _check_head(log: _Log) -> None:

@@ -32,7 +32,7 @@ class Write:
     scopes: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
 
-    def apply(self, tx: Transaction) -> Any:
+    def apply(self, tx: Transaction) -> Any:  # noqa: ARG002  every other write asks it
         """Decide, change the transaction's rows, and answer.
 
         Raises:
@@ -77,14 +77,16 @@ class CallWrite(Write):
             call = self.call
             row = CallRow(
                 call.key, self.reference, call.run, call.id, call.scope, call.agent.id, call.tool.title,
-                call.tool.effect, tx.now, 0, state, 0, tx.log.id, tx.log.fence, 0, b"{}", None, 0, 0, stored=False,
+                call.tool.effect, tx.now, 0, state, 0, tx.log.id, tx.log.fence, 0, "{}", "", 0, 0, stored=False,
             )  # fmt: skip
         row.state = state
         row.started = tx.now
         row.reentered = True
         return row
 
-    def move(self, tx: Transaction, run: RunRow, row: CallRow, kind: Kind, sealed: Sealed, **fields: Any) -> None:
+    def move(
+        self, tx: Transaction, run: RunRow, row: CallRow, kind: Kind, sealed: Sealed, **fields: Any
+    ) -> None:
         """Record that the call's state is now `row.state`, and store the row."""
         row.moves += 1
         row.record = tx.record(

@@ -104,7 +104,19 @@ class Sneaky(ToolMessage):
         Send("a", {}, timeout=1.0),
         [ToolMessage("x", tool_call_id="1"), object()],
     ],
-    ids=repr,
+    ids=[
+        "object",
+        "keys that are no text",
+        "set",
+        "bytes",
+        "nan",
+        "inf",
+        "artifact",
+        "subclass",
+        "update",
+        "timeout",
+        "list",
+    ],
 )
 def test_what_would_not_read_back_is_not_kept(value: Any) -> None:
     assert CODEC.dump(value) is None

@@ -494,7 +494,7 @@ def test_a_wait_in_place_that_is_cancelled_withdraws_its_request(guard_that: Any
 
     async def cancelled() -> None:
         running = asyncio.ensure_future(graph.ainvoke(START_MESSAGES))
-        while not guard.ledger.approvals(state="pending"):  # noqa: ASYNC110  (the ledger rings no bell)
+        while not guard.ledger.approvals(state="pending"):
             await asyncio.sleep(0.01)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -9,7 +9,7 @@ import orjson
 
 from guardrail.admission import Admit, Refuse, Settle, Ticket
 from guardrail.budgets import Reservation
-from guardrail.calls import Agent, Call, Effect, Principal, Tool
+from guardrail.calls import Agent, Call, Principal, Tool
 from guardrail.decisions import Ask, Decision, Reason, Verdict, refuse
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Status
@@ -22,7 +22,9 @@ PAYER = Agent(id="payer", chain=("supervisor", "payer"))
 ANNA = Principal(id="user:anna")
 
 
-def call(number: int | str = 1, *, run: str = "run", tool: Tool = SEND, agent: Agent = PAYER, amount: int = 5) -> Call:
+def call(
+    number: int | str = 1, *, run: str = "run", tool: Tool = SEND, agent: Agent = PAYER, amount: int = 5
+) -> Call:
     return Call.of(
         {"to": "DE12", "amount": amount}, run=run, id=f"c{number}", tool=tool, agent=agent, principal=ANNA
     )
@@ -35,11 +37,17 @@ def decision(effect: Verdict = "allow", asks: Sequence[Ask] = (), mask: Sequence
 
 def ask(*approvers: str, quorum: int = 1, expires_in: float = 900.0) -> Ask:
     return Ask(
-        rule="pay.ask", message="a person has to agree", approvers=approvers, quorum=quorum, expires_in=expires_in
+        rule="pay.ask",
+        message="a person has to agree",
+        approvers=approvers,
+        quorum=quorum,
+        expires_in=expires_in,
     )
 
 
-def admit(of: Call, *reservations: Reservation, version: int = 0, observe: bool = False, **more: Any) -> Admit:
+def admit(
+    of: Call, *reservations: Reservation, version: int = 0, observe: bool = False, **more: Any
+) -> Admit:
     decided = more.pop("decided", None) or decision(**more)
     return Admit(
         call=of, decision=decided, given=given(of), version=version,
@@ -55,7 +63,9 @@ def deny(of: Call) -> Refuse:
     return Refuse(call=of, decision=refuse("boundary", "not yours"), given=given(of))
 
 
-def settle(of: Call, ticket: Ticket, status: Status = "returned", result: bytes | None = b'"ok"', **more: Any) -> Settle:
+def settle(
+    of: Call, ticket: Ticket, status: Status = "returned", result: bytes | None = b'"ok"', **more: Any
+) -> Settle:
     return Settle(call=of, ticket=ticket, status=status, result=result, **more)
 
 
@@ -63,7 +73,9 @@ def given(of: Call) -> bytes:
     return orjson.dumps({"schema": 1, "arguments": orjson.Fragment(of.body)})
 
 
-def budget(limit: int, amount: int = 1, *, scope: str = "run/payer/calls", unit: str = "calls") -> Reservation:
+def budget(
+    limit: int, amount: int = 1, *, scope: str = "run/payer/calls", unit: str = "calls"
+) -> Reservation:
     return Reservation(scope=scope, amount=amount, limit=limit, name=f"payer: {unit} per run", unit=unit)
 
 

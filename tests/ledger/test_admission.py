@@ -13,7 +13,19 @@ from guardrail.errors import Conflict, LedgerError
 from guardrail.ledger import Ledger
 from guardrail.policy import RunState
 from tests.ledger.lines import (
-    ANNA, IDEMPOTENT, READ, RETRIED, SEND, admit, admitted, budget, call, decision, deny, ran, settle
+    ANNA,
+    IDEMPOTENT,
+    READ,
+    RETRIED,
+    SEND,
+    admit,
+    admitted,
+    budget,
+    call,
+    decision,
+    deny,
+    ran,
+    settle,
 )  # fmt: skip
 
 
@@ -21,8 +33,12 @@ def test_a_call_is_admitted_once_and_a_repeat_returns_its_result(ledger: Ledger)
     ticket = admitted(ledger, call())
     assert ticket == Ticket(key=call().key, fence=1)
     assert ledger.write(admit(call()), alone=True) == InFlight()
-    assert ledger.write(settle(call(), ticket, result=b'{"n": 18446744073709551617}'), alone=True) == "settled"
-    assert ledger.write(admit(call()), alone=True) == Settled(status="returned", result=b'{"n": 18446744073709551617}')
+    assert (
+        ledger.write(settle(call(), ticket, result=b'{"n": 18446744073709551617}'), alone=True) == "settled"
+    )
+    assert ledger.write(admit(call()), alone=True) == Settled(
+        status="returned", result=b'{"n": 18446744073709551617}'
+    )
 
 
 def test_an_equal_id_with_other_arguments_is_another_call(ledger: Ledger) -> None:
@@ -78,9 +94,13 @@ def test_a_suspended_call_is_admitted_again_without_paying_twice(ledger: Ledger)
     assert isinstance(ledger.write(admit(call(2), budget(1)), alone=True), Stopped)
 
 
-@pytest.mark.parametrize("scope", ["all", "run:run", "tool:bank/send_money", "agent:payer", "agent:supervisor"])
+@pytest.mark.parametrize(
+    "scope", ["all", "run:run", "tool:bank/send_money", "agent:payer", "agent:supervisor"]
+)
 @pytest.mark.parametrize("observe", [False, True])
-def test_a_halt_stops_every_call_in_its_scope_even_when_observing(ledger: Ledger, scope: str, observe: bool) -> None:
+def test_a_halt_stops_every_call_in_its_scope_even_when_observing(
+    ledger: Ledger, scope: str, observe: bool
+) -> None:
     ledger.start_run("run", principal=ANNA)
     ledger.halt(scope, "olaf", "smells wrong")
     version = ledger.read_run("run").version
@@ -278,7 +298,9 @@ def test_the_state_of_a_run_is_what_was_committed(ledger: Ledger) -> None:
         ),
     )  # fmt: skip
     assert ledger.read_run("run") == expected
-    assert [(run.id, run.task, run.principal) for run in ledger.runs()] == [("run", "pay the invoices", "user:anna")]
+    assert [(run.id, run.task, run.principal) for run in ledger.runs()] == [
+        ("run", "pay the invoices", "user:anna")
+    ]
 
 
 def test_the_state_of_an_unknown_run_is_fresh(ledger: Ledger) -> None:
@@ -327,7 +349,15 @@ def test_records_hold_no_arguments_messages_results_or_plain_digests(ledger: Led
     ledger.write(settle(of, ticket, result=b'"iban DE99"', message="failed for DE99"), alone=True)
     ledger.write(deny(call(2)), alone=True)
     bodies = b"\n".join(record.body for record in ledger.records())
-    for secret in (b"987654321", b"DE12", b"DE99", b"the amount", b"not yours", of.digest.encode(), of.key.encode()):
+    for secret in (
+        b"987654321",
+        b"DE12",
+        b"DE99",
+        b"the amount",
+        b"not yours",
+        of.digest.encode(),
+        of.key.encode(),
+    ):
         assert secret not in bodies
     ledger.flush()
     stored = b"".join(Path(f"{path}{end}").read_bytes() for end in ("", "-wal"))

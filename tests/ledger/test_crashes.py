@@ -31,7 +31,9 @@ _context.set_forkserver_preload(["tests.ledger.victim"])
 
 def check(folder: Path, runs: list[str]) -> Counter[str]:
     """The promises, after a crash."""
-    effects = Counter((folder / "effects").read_text().split()) if (folder / "effects").exists() else Counter[str]()
+    effects = (
+        Counter((folder / "effects").read_text().split()) if (folder / "effects").exists() else Counter[str]()
+    )
     with Ledger.open(folder / "ledger.db") as ledger:
         calls = {found.key: found for run in runs for found in ledger.calls(run)}
         verification = ledger.verify()
@@ -134,7 +136,9 @@ def _holder(tmp_path: Path) -> Any:
     theirs.close()
 
 
-def test_a_call_that_runs_elsewhere_is_in_flight_while_its_lease_is_renewed(tmp_path: Path, holder: Any) -> None:
+def test_a_call_that_runs_elsewhere_is_in_flight_while_its_lease_is_renewed(
+    tmp_path: Path, holder: Any
+) -> None:
     _, pipe = holder
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         time.sleep(1.2)  # more than two leases
@@ -158,7 +162,9 @@ def test_a_call_of_a_killed_process_is_unknown_at_once(tmp_path: Path, holder: A
         assert ledger.verify().ok
 
 
-def test_a_process_stopped_past_its_lease_settles_late_and_takes_another_log(tmp_path: Path, holder: Any) -> None:
+def test_a_process_stopped_past_its_lease_settles_late_and_takes_another_log(
+    tmp_path: Path, holder: Any
+) -> None:
     process, pipe = holder
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         os.kill(process.pid, signal.SIGSTOP)

@@ -152,8 +152,9 @@ except LedgerUnavailable as error:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"not a database, but long enough to look at " * 50, "is not a ledger"), (None, "other tables")]
-)  # fmt: skip
+    ("content", "message"),
+    [(b"not a database, but long enough to look at " * 50, "is not a ledger"), (None, "other tables")],
+)
 def test_a_file_that_is_no_ledger_is_refused(path: Path, content: bytes | None, message: str) -> None:
     if content is None:
         with sqlite3.connect(path) as connection:
@@ -204,9 +205,15 @@ def test_the_key_is_for_its_owner_only(path: Path) -> None:
 
 
 def test_many_processes_may_create_one_ledger_at_once(path: Path) -> None:
-    code = f"from guardrail.ledger import Ledger\nwith Ledger.open({str(path)!r}) as ledger: print(ledger.status().key_id)"
+    code = f"""
+from guardrail.ledger import Ledger
+with Ledger.open({str(path)!r}) as ledger:
+    print(ledger.status().key_id)
+"""
     processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(4)
     ]
     answers = [process.communicate() for process in processes]

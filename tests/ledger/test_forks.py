@@ -111,7 +111,10 @@ def test_a_fork_amid_the_writes_of_other_threads(ledger: Ledger) -> None:
     threads = [threading.Thread(target=write, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
-    waits = [in_child(lambda turn=turn: [ran(ledger, call(f"child-{turn}-{n}")) for n in range(5)]) for turn in range(6)]  # type: ignore[misc]
+    waits = [
+        in_child(lambda turn=turn: [ran(ledger, call(f"child-{turn}-{n}")) for n in range(5)])
+        for turn in range(6)
+    ]  # type: ignore[misc]
     for wait in waits:
         wait()
     stop.set()
@@ -166,10 +169,27 @@ def test_under_a_prefork_server_that_loads_the_application_first(tmp_path: Path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "LEDGER": str(tmp_path / "ledger.db"), "PYTHONPATH": f"{tmp_path}:{os.getcwd()}"}
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--bind", f"127.0.0.1:{port}", "served:app"]
+    environment = {
+        **os.environ,
+        "LEDGER": str(tmp_path / "ledger.db"),
+        "PYTHONPATH": f"{tmp_path}:{os.getcwd()}",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "3",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "served:app",
+    ]
     log = tmp_path / "log"
-    with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
+    ):
         try:
             deadline = time.monotonic() + 60
             while True:
@@ -181,7 +201,9 @@ def test_under_a_prefork_server_that_loads_the_application_first(tmp_path: Path)
                     time.sleep(0.05)
             workers: set[bytes] = set()
             threads = [
-                threading.Thread(target=lambda n=n: workers.update(_get(port, f"/{n}-{i}") for i in range(10)))  # type: ignore[misc]
+                threading.Thread(
+                    target=lambda n=n: workers.update(_get(port, f"/{n}-{i}") for i in range(10))
+                )  # type: ignore[misc]
                 for n in range(6)
             ]
             for thread in threads:

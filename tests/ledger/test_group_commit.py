@@ -150,8 +150,9 @@ def test_a_cancelled_task_does_not_undo_its_write(ledger: Ledger) -> None:
 
 def test_a_loop_that_is_gone_does_not_hold_up_others(ledger: Ledger) -> None:
     async def leave() -> None:
-        asyncio.ensure_future(ledger.write_async(admit(call(1)), alone=False))
+        left = asyncio.ensure_future(ledger.write_async(admit(call(1)), alone=False))
         await asyncio.sleep(0)
+        assert not left.cancelled()
 
     for _ in range(5):
         asyncio.run(leave())
@@ -162,7 +163,9 @@ def test_a_buffered_outcome_is_there_for_whatever_is_written_next(ledger: Ledger
     for number in range(50):
         ticket = admitted(ledger, call(number))
         ledger.write_later(settle(call(number), ticket))
-        assert ledger.write(admit(call(number)), alone=bool(number % 2)) == Settled(status="returned", result=b'"ok"')
+        assert ledger.write(admit(call(number)), alone=bool(number % 2)) == Settled(
+            status="returned", result=b'"ok"'
+        )
 
 
 def test_a_buffered_outcome_is_committed_by_flush_and_close(path: Path) -> None:

@@ -88,7 +88,10 @@ def test_a_writer_whose_lease_ran_out_goes_on_if_nobody_took_its_log(path: Path,
 
 
 def test_a_writer_whose_log_was_taken_takes_another_before_it_writes(path: Path, clock: Clock) -> None:
-    with Ledger.open(path, clock=clock, lease=30) as ledger, Ledger.open(path, clock=clock, lease=30) as other:
+    with (
+        Ledger.open(path, clock=clock, lease=30) as ledger,
+        Ledger.open(path, clock=clock, lease=30) as other,
+    ):
         resolved, kept = admitted(ledger, call(1)), admitted(ledger, call(2))
         clock.forward(hours=1)
         assert other.write(admit(call(1)), alone=True) == Settled(status="unknown")

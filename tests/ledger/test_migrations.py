@@ -48,6 +48,11 @@ def test_the_newest_migration_is_the_one_that_fresh_files_have() -> None:
 
 
 def test_a_fresh_file_needs_no_alembic(path: Path) -> None:
-    code = f"import sys\nfrom guardrail.ledger import Ledger\nLedger.open({str(path)!r}).close()\nprint('alembic' in sys.modules)"
+    code = f"""
+import sys
+from guardrail.ledger import Ledger
+Ledger.open({str(path)!r}).close()
+print('alembic' in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -40,9 +40,10 @@ def test_a_call_that_is_asked_about_waits_runs_once_and_uses_its_approval(ledger
     assert len(request.id) == 32
     assert asked(ledger, ask("bob", "eve")) == request
     voted = ledger.vote(request.id, "bob", "approve", channel="cli", reason="it is due")
-    assert (voted.state, voted.votes) == (
-        "approved", (Vote(person="bob", answer="approve", channel="cli", at="2026-01-31T12:00:00.000Z", reason="it is due"),)
-    )  # fmt: skip
+    vote = Vote(
+        person="bob", answer="approve", channel="cli", at="2026-01-31T12:00:00.000Z", reason="it is due"
+    )
+    assert (voted.state, voted.votes) == ("approved", (vote,))
     ticket = ledger.write(admit_asking(call(), ask("bob", "eve")), alone=True)
     assert ticket == Ticket(key=call().key, fence=1, approval=request.id)
     assert ledger.approval(request.id).state == "consumed"
@@ -243,7 +244,10 @@ def test_8_racing_voters_make_one_decision(ledger: Ledger) -> None:
     for turn in range(5):
         request = asked(ledger, of=call(turn))
         answers = _race(
-            8, lambda n, request=request: ledger.vote(request.id, f"p{n}", "reject" if n % 2 else "approve", channel="t")
+            8,
+            lambda n, request=request: ledger.vote(
+                request.id, f"p{n}", "reject" if n % 2 else "approve", channel="t"
+            ),
         )
         assert Counter(type(answer).__name__ for answer in answers) == {"Approval": 1, "Conflict": 7}
         decided = ledger.approval(request.id)

@@ -89,7 +89,9 @@ def eight_threads(folder: Path, run: str, seed: int, steps: int | None) -> None:
     if steps is not None:
         dies_after(steps)
     threads = [
-        threading.Thread(target=work, args=(folder, run, seed + n, (f"{n % 4}-{i}" for i in itertools.count())))
+        threading.Thread(
+            target=work, args=(folder, run, seed + n, (f"{n % 4}-{i}" for i in itertools.count()))
+        )
         for n in range(8)
     ]
     for thread in threads:

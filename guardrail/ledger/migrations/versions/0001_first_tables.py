@@ -66,7 +66,7 @@ def _create_calls() -> None:
         "runs",
         *_text("id", "principal", "started"),
         *_integer("position", "version"),
-        *_blob("labels", "usage"),
+        *_text("labels", "usage"),
         *_integer("record"),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
@@ -78,8 +78,7 @@ def _create_calls() -> None:
         *_integer("position"),
         *_text("state"),
         *_integer("fence", "log", "log_fence", "resumed"),
-        *_blob("reserved"),
-        *_text("approval", null=True),
+        *_text("reserved", "approval"),
         *_integer("moves", "record"),
         sa.PrimaryKeyConstraint("key"),
         sqlite_with_rowid=False,
@@ -90,11 +89,20 @@ def _create_calls() -> None:
 def _create_approvals() -> None:
     op.create_table(
         "approvals",
-        *_text("id", "key", "digest", "run", "agent"),
-        *_blob("chain"),
-        *_text("principal", "tool"),
-        *_blob("asks"),
-        *_text("revision", "requested_at", "expires_at"),
+        *_text(
+            "id",
+            "key",
+            "digest",
+            "run",
+            "agent",
+            "chain",
+            "principal",
+            "tool",
+            "asks",
+            "revision",
+            "requested_at",
+            "expires_at",
+        ),
         *_integer("record"),
         *_text("state"),
         sa.PrimaryKeyConstraint("id"),
@@ -159,7 +167,9 @@ def _create_indexes() -> None:
     op.create_index("records_run", "records", ["run"])
     op.create_index("calls_run", "calls", ["run", "position"])
     op.create_index("approvals_key", "approvals", ["key"])
-    op.create_index("approvals_pending", "approvals", ["expires_at"], sqlite_where=sa.text("state = 'pending'"))
+    op.create_index(
+        "approvals_pending", "approvals", ["expires_at"], sqlite_where=sa.text("state = 'pending'")
+    )
 
 
 def _integer(*names: str, null: bool = False) -> list[sa.Column[int]]:
