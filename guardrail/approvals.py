@@ -1,5 +1,7 @@
 """The approval: a durable request that people answer, bound to one exact call.
 
+A yes is for now: an approval that is not used for as long as people would have been waited for expires too.
+
 The row lives in the ledger; this module is the rules of it, without I/O: who is barred from voting,
 which words are votes, and what a set of votes amounts to. Silence is a refusal: an approval that
 reaches `expires_at` unanswered is `expired`, and no setting turns that into a yes.
@@ -7,6 +9,7 @@ reaches `expires_at` unanswered is `expired`, and no setting turns that into a y
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +18,7 @@ from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
 ApprovalState = Literal["pending", "approved", "rejected", "expired", "cancelled", "consumed"]
-"""pending → approved → consumed; pending → rejected, expired or cancelled. Nothing leads back."""
+"""pending → approved → consumed; pending → rejected, expired or cancelled; approved → expired. Nothing leads back."""
 
 Answer = Literal["approve", "reject"]
 """The two votes there are."""
@@ -115,11 +118,14 @@ def check_voter(approval: Approval, person: str) -> None:
     """
     if approval.state != "pending":
         raise Conflict(already_decided(approval))
-    if not person.strip():
-        raise Conflict("a vote names the person who casts it", fix="vote as somebody: --as NAME")
-    if person in approval.chain:
+    if not person or person != _spelt(person):
+        raise Conflict(
+            f"{person!r} is no plain name of a person (empty, blanks at its ends, letters with a plainer form)",
+            fix="vote under one plain name: --as NAME",
+        )
+    if _same_as(person, approval.chain):
         raise Conflict(f"{person} is an agent of this call; agents do not vote")
-    if any(vote.person == person for vote in approval.votes):
+    if _same_as(person, [vote.person for vote in approval.votes]):
         raise Conflict(f"{person} has voted on {approval.id} already")
     if not any(may_answer(ask, person) for ask in approval.asks):
         wanted = sorted({name for ask in approval.asks for name in ask.approvers})
@@ -133,12 +139,27 @@ def may_answer(ask: Ask, person: str) -> bool:
     return not ask.approvers or person in ask.approvers
 
 
+def _spelt(person: str) -> str:
+    """The one spelling of a name (Unicode NFKC, no blanks around it, printable); "" where it has none."""
+    plain = unicodedata.normalize("NFKC", person).strip()
+    return plain if plain.isprintable() else ""
+
+
+def _same_as(person: str, names: Sequence[str]) -> bool:
+    """Whether somebody of that name is among them, however the letters' case is written."""
+    return person.casefold() in {name.casefold() for name in names}
+
+
 def tally(asks: Sequence[Ask], votes: Sequence[Vote]) -> Literal["pending", "approved", "rejected"]:
     """What the votes amount to: one eligible no is final; every requirement needs its quorum of yes."""
     if any(vote.answer == "reject" and any(may_answer(ask, vote.person) for ask in asks) for vote in votes):
         return "rejected"
     for ask in asks:
-        people = {vote.person for vote in votes if vote.answer == "approve" and may_answer(ask, vote.person)}
+        people = {
+            vote.person.casefold()
+            for vote in votes
+            if vote.answer == "approve" and may_answer(ask, vote.person)
+        }
         if len(people) < ask.quorum:
             return "pending"
     return "approved"

@@ -33,7 +33,7 @@ _MAIN_PACKAGE: Final = re.compile(r"^\s*package\s+guardrail\s*(#.*)?$", re.MULTI
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """Rego modules and data. A bundle without a package `guardrail` gets the shipped `main.rego`.
+    """Rego modules and data. A bundle whose rules have no package `guardrail` gets the shipped `main.rego`.
 
     Attributes:
         modules: path inside the bundle, with `/` → Rego source.
@@ -48,7 +48,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         modules = dict(self.modules)
-        if not any(_MAIN_PACKAGE.search(source) for source in modules.values()):
+        if not any(_MAIN_PACKAGE.search(source) for source in _rules(modules).values()):
             modules[MAIN] = (shipped_folder() / "main.rego").read_text(encoding="utf-8")
         if len(modules) > MAX_FILES:
             raise PolicyError(f"the bundle has {len(modules):,} modules; at most {MAX_FILES:,} are accepted")
@@ -144,7 +144,7 @@ class Bundle:
     @property
     def rules(self) -> Mapping[str, str]:
         """The modules that take part in decisions: all but the tests."""
-        return {path: source for path, source in self.modules.items() if not path.endswith(TEST_SUFFIX)}
+        return _rules(self.modules)
 
     @cached_property
     def revision(self) -> str:
@@ -168,6 +168,10 @@ class Bundle:
         if not isinstance(modules, Mapping) or not isinstance(data, Mapping):
             raise PolicyError("what is stored is not a bundle: modules (path to text) and data were expected")
         return cls.of(cast("Mapping[str, str]", modules), cast("Mapping[str, Any]", data))
+
+
+def _rules(modules: Mapping[str, str]) -> dict[str, str]:
+    return {path: source for path, source in modules.items() if not path.endswith(TEST_SUFFIX)}
 
 
 def shipped_folder() -> Path:

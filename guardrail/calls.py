@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from guardrail.canonical import canonical, digest, thaw
+from guardrail.canonical import canonical, check_text, digest, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
 
 Effect = Literal["read", "write", "irreversible"]
@@ -163,6 +163,9 @@ class Call:
         return cls(body=canonical(dict(arguments)), **fields)
 
     def __post_init__(self) -> None:
+        for word in (self.run, self.id, self.scope, self.principal.id):
+            if not word.isascii():
+                check_text(word, "the name of a run, call, scope or principal")
         if not self.body.startswith(b"{"):
             raise InvalidArguments("the arguments of a call are one JSON object")
 
@@ -174,8 +177,8 @@ class Call:
 
     @cached_property
     def digest(self) -> str:
-        """What approvals bind to: agent, chain, tool definition and arguments."""
-        return digest(self.agent.json, self.tool.digest.encode(), self.body)
+        """What approvals bind to: principal, agent, chain, tool definition and arguments."""
+        return digest(self.principal.id.encode(), self.agent.json, self.tool.digest.encode(), self.body)
 
     @cached_property
     def key(self) -> str:

@@ -52,9 +52,9 @@ def canonical(value: Any, *, max_bytes: int = MAX_BYTES) -> bytes:
 
 def _check(value: Any, where: str, depth: int) -> bool:  # noqa: C901, PLR0912  (one branch a JSON type)
     """Refuse what JSON cannot carry; answer whether the fast writer gives the canonical form."""
-    kind: Any = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]  (of Any, a type is all there is to know)
     if kind is str:
-        return _check_text(value, where)
+        return check_text(value, where)
     if kind is bool or value is None:
         return True
     if kind is int:
@@ -81,7 +81,7 @@ def _check(value: Any, where: str, depth: int) -> bool:  # noqa: C901, PLR0912  
             if type(key) is not str:
                 raise InvalidArguments(f"{where or 'the value'} has a key that is not a string: {key!r}")
             if not key.isascii():
-                _check_text(key, f"a key of {where or 'the value'}")
+                check_text(key, f"a key of {where or 'the value'}")
                 simple = simple and max(key) < "\ud800"
             simple = _check(item, f"{where}/{key}", depth + 1) and simple
         return simple
@@ -93,7 +93,12 @@ def _check(value: Any, where: str, depth: int) -> bool:  # noqa: C901, PLR0912  
     raise InvalidArguments(f"{where or 'the value'} is a {kind.__name__}, which has no JSON form")
 
 
-def _check_text(text: str, where: str) -> bool:
+def check_text(text: str, where: str) -> bool:
+    """True for a text that every reader takes for the same.
+
+    Raises:
+        InvalidArguments: it holds a NUL character or a lone surrogate; `where` names it in the message.
+    """
     if "\x00" in text:
         raise InvalidArguments(
             f"{where or 'the value'} holds a NUL character", fix="many programs cut text there; remove it"

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol
 
 from guardrail.admission import (
     Admission,
@@ -38,8 +37,6 @@ Waiting = Literal["wait", "suspend", "answer"]
 
 POLL: Final = 0.1
 """Seconds between two looks at an approval, or at a call that runs in another process."""
-
-_T = TypeVar("_T")
 
 
 class Suspended(BaseException):
@@ -369,21 +366,13 @@ class _CancelledMeanwhile(Exception):
         self.error = error
 
 
-async def uncut(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await `work` to its end, whatever cancels this task meanwhile.
+async def uncut(answer: asyncio.Future[Any]) -> Any:
+    """Await the answer of a write, which comes whatever cancels this task meanwhile.
 
     Raises:
-        _CancelledMeanwhile: it was cancelled; carries the answer and the cancellation to raise.
+        _CancelledMeanwhile: this task was cancelled; carries the answer and the cancellation to raise.
     """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except LedgerError:
-            break
-    if cancelled is not None:
-        raise _CancelledMeanwhile(task.exception() or task.result(), cancelled)
-    return task.result()
+    try:
+        return await answer
+    except asyncio.CancelledError as error:
+        raise _CancelledMeanwhile(answer.exception() or answer.result(), error) from None

@@ -41,7 +41,8 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.name = getattr(function, "__name__", type(function).__name__)
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        inner = acting(function)
+        if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
             raise InvalidTool(
                 f"{self.name} is a generator: it acts after it has returned, where no guard stands",
                 fix="collect its results in a plain function and guard that",
@@ -131,14 +132,25 @@ class Signature:
             raise InvalidArguments(validation_message(self.name, error)) from error
 
     def _dump(self, model: BaseModel) -> dict[str, Any]:
+        if self._is_plain:  # pydantic has made plain values of them
+            return {name: getattr(model, field) for field, name, _ in self._parameters}
         try:
             return model.model_dump(mode="json", by_alias=True, warnings="error")
         except (ValueError, TypeError) as error:  # pydantic's serialisation error is a ValueError
             raise InvalidArguments(f"{self.name}: an argument has no JSON form: {error}") from error
 
     def unbind(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """From a judged call's JSON object to what the function is called with."""
+        """From a judged call's JSON object to what the function is called with.
+
+        Raises:
+            InvalidArguments: a validator makes something else of the judged arguments now than it did then.
+        """
         model = self._load(arguments)
+        if not self._is_plain and canonical(self._dump(model)) != canonical(arguments):
+            raise InvalidArguments(
+                f"{self.name}: the arguments that were judged validate to others now; nothing was executed",
+                fix="use validators that depend on their value alone",
+            )
         positional: list[Any] = []
         named: dict[str, Any] = {}
         for field, name, kind in self._parameters:
@@ -154,12 +166,18 @@ class Signature:
         return positional, named
 
 
+def acting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What acts when this is called: under decorators, and behind the call of an instance."""
+    unwrapped = inspect.unwrap(function)
+    return unwrapped if inspect.isroutine(unwrapped) else inspect.unwrap(type(unwrapped).__call__)
+
+
 def _is_plain(kind: Any) -> bool:
     """Whether whatever validates as this type is a JSON value that validates to itself."""
     if type(kind) is type:
         return kind in _PLAIN
     origin, parts = get_origin(kind), get_args(kind)
-    if origin in {Union, UnionType}:  # of two plain types, one may take what the other has written
+    if origin in {Union, UnionType}:  # which of several types takes a value is pydantic's to say
         return len(parts) == 2 and NoneType in parts and all(map(_is_plain, parts))
     return ((origin is list and len(parts) == 1) or (origin is dict and parts[:1] == (str,))) and _is_plain(
         parts[-1]

@@ -17,6 +17,7 @@ from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.config import Config, ToolSettings
 from guardrail.decisions import Decision, Reason, ReasonCode, attended, refuse
+from guardrail.declarations import Found, defined
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
 from guardrail.errors import LedgerError
 from guardrail.execution import Attempt
@@ -55,6 +56,7 @@ class Guardrail:
         principals: what policies may know of those whom agents act for, by their id.
         mode: `enforce`, or `observe`.
         outcome: `durable`, or `buffered`.
+        strict: adapters refuse to wrap what has tools that cannot be guarded.
         hide: JSON pointers into arguments that nothing may show.
         clock: the time, for tests.
 
@@ -74,6 +76,7 @@ class Guardrail:
         principals: Mapping[str, Mapping[str, Any]] | None = None,
         mode: Mode = "enforce",
         outcome: Durability = "durable",
+        strict: bool = False,
         hide: Sequence[str] = (),
         clock: Callable[[], datetime] | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class Guardrail:
         self.flights = Flights()
         self.mode: Mode = mode
         self.buffered = outcome == "buffered"
+        self.strict = strict
         self._tools = dict(tools or {})
         self._folders = {
             title: (folder or Path()) / declared.folder
@@ -132,6 +136,7 @@ class Guardrail:
             principals={name: settings.attributes for name, settings in config.principals.items()},
             mode=config.mode,
             outcome=config.outcome,
+            strict=config.strict,
             hide=config.masking.hide,
         )
         guard._owned = [ledger] if rego is None else [ledger, rego]
@@ -246,20 +251,11 @@ class Guardrail:
         """The definition of a tool: what the adapter found, under what the configuration declares.
 
         Raises:
-            InvalidTool: the name is outside the rule.
+            InvalidTool: the name is outside the rule, or an argument is declared that the tool does not have.
         """
         declared = self._tools.get(f"{server}/{name}", ToolSettings())
-        return Tool(
-            name=name,
-            server=server,
-            description=description,
-            schema=schema or {},
-            effect=declared.effect or effect or "irreversible",
-            kinds={**(kinds or {}), **declared.kinds},
-            deadline=declared.deadline,
-            retries=declared.retries,
-            idempotent=declared.idempotent,
-        )
+        found = Found(name=name, server=server, description=description, schema=schema or {}, effect=effect)
+        return defined(found, {**(kinds or {}), **declared.kinds}, declared)
 
     def agent(self, name: str, chain: tuple[str, ...]) -> Agent:
         """An agent as the boundaries describe it, reached through `chain` (itself included)."""

@@ -107,9 +107,13 @@ Line = Generator[Step, Any, Outcome]
 def line(attempt: Attempt) -> Line:
     """Walk one call from its decision to its outcome."""
     call = attempt.call
+    hidden: tuple[str, ...] = ()
     for _ in range(MAX_ROUNDS):
         decided: Decided = yield Decide(call=call)
         decision = decided.decision
+        hidden = tuple(
+            dict.fromkeys((*hidden, *decision.mask))
+        )  # what an edit put in stays hidden afterwards
         if decision.effect == "deny" and not decided.observe:
             yield Refuse(call=call, decision=decision, given=decided.given)
             return _blocked(decision)
@@ -130,10 +134,11 @@ def line(attempt: Attempt) -> Line:
             observe=decided.observe,
         )
         if isinstance(admission, Ticket):
-            return (yield from _carried_out(attempt, call, admission, deadline(call, decision.obligations)))
-        outcome = yield from _not_admitted(attempt, call, admission)
-        if outcome is not None:
-            return outcome if call.body == attempt.call.body else replace(outcome, changed=call)
+            limit = deadline(call, () if decided.observe else decision.obligations)
+            return _told((yield from _carried_out(attempt, call, admission, limit)), attempt, call, hidden)
+        ended = yield from _not_admitted(attempt, call, admission)
+        if ended is not None:
+            return _told(ended, attempt, call, hidden)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
     yield Refuse(call=call, decision=unsettled, given=b"{}")
     return _blocked(unsettled)
@@ -152,11 +157,15 @@ def _carried_out(
         return Outcome(
             status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error
         )
-    if ticket.approval is None and call is attempt.call:
+    return outcome if ticket.approval is None else replace(outcome, approval=ticket.approval)
+
+
+def _told(outcome: Outcome, attempt: Attempt, call: Call, hidden: tuple[str, ...]) -> Outcome:
+    """The outcome with what was changed, and what no text about it may show."""
+    changed = call if call.body != attempt.call.body else None
+    if changed is None and not hidden:
         return outcome
-    return replace(
-        outcome, approval=ticket.approval, changed=call if call.body != attempt.call.body else None
-    )
+    return replace(outcome, changed=changed, mask=hidden)
 
 
 def _not_admitted(attempt: Attempt, call: Call, admission: Admission) -> Generator[Step, Any, Outcome | None]:

@@ -10,7 +10,9 @@ import jsonschema.validators
 import referencing.exceptions
 from pydantic import ValidationError
 
+from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
+from guardrail.pointers import of_argument, tokens
 
 
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +65,24 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
         where = "/".join(str(part) for part in fault.absolute_path) or "the arguments"
         raise InvalidArguments(f"{name}: {where}: {fault.message[:300]}")
     return filled
+
+
+def check_kinds(title: str, kinds: Mapping[str, ArgumentKind], schema: Mapping[str, Any]) -> None:
+    """Make sure that every declared argument is one: of a misspelt one there would be no facts to decide on.
+
+    Raises:
+        InvalidTool: the tool `title` has no argument of that name.
+    """
+    known = schema.get("properties")
+    if not isinstance(known, Mapping) or schema.get("additionalProperties"):
+        return
+    for argument in kinds:
+        if tokens(of_argument(argument))[0] not in known:
+            names = ", ".join(map(str, cast("Mapping[str, Any]", known))) or "none"
+            raise InvalidTool(
+                f"{title} has no argument {argument!r}, which is declared as a {kinds[argument]}",
+                fix=f"its arguments are: {names}",
+            )
 
 
 def validation_message(name: str, error: ValidationError) -> str:

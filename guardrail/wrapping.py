@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from guardrail.calls import ArgumentKind, Call, Effect, Tool
@@ -13,6 +13,7 @@ from guardrail.errors import (
     CallError,
     Denied,
     GuardrailError,
+    InvalidTool,
     Rejected,
     ResultNotKept,
     UnknownOutcome,
@@ -70,9 +71,21 @@ def guarded(
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  (an instance whose __call__ is async)
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function) and inspect.iscoroutinefunction(type(function).__call__)
     )
+
+
+def _done(name: str, result: Any) -> Any:
+    """The result, unless it is only the promise of one: what acts after it has returned is not guarded."""
+    if isinstance(result, (Coroutine, Generator)):
+        result.close()
+    if isinstance(result, (Awaitable, Generator, AsyncGenerator)):
+        raise InvalidTool(
+            f"{name} returned something that acts later, after the guard",
+            fix="guard the function that acts itself, not a plain function around it",
+        )
+    return result
 
 
 class _PlainFunction:
@@ -114,12 +127,12 @@ class _PlainFunction:
         def invoke(judged: Call) -> Any:
             positional, named = self._signature.unbind(judged.arguments)
             with inside(run, agent.chain):
-                return self._function(*positional, **named)
+                return _done(self._tool.name, self._function(*positional, **named))
 
         async def invoke_async(judged: Call) -> Any:
             positional, named = self._signature.unbind(judged.arguments)
             with inside(run, agent.chain):
-                return await self._function(*positional, **named)
+                return _done(self._tool.name, await self._function(*positional, **named))
 
         return Attempt(
             call=call,

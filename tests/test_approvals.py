@@ -64,7 +64,12 @@ def test_nothing_but_the_two_words_is_a_vote(text: str):
         ({}, "payer", "agents do not vote"),
         ({}, "supervisor", "agents do not vote"),
         ({}, "mallory", "not an approver"),
-        ({}, " ", "names the person"),
+        ({}, " ", "no plain name"),
+        ({}, "eve ", "no plain name"),
+        ({}, "ｅve", "no plain name"),
+        ({}, "e\u200bve", "no plain name"),
+        ({}, "PAYER", "agents do not vote"),
+        ({"votes": (vote("bob"),)}, "BOB", "has voted"),
         ({"votes": (vote("bob"),)}, "bob", "has voted"),
     ],
 )
@@ -86,6 +91,7 @@ BOSS = Ask(rule="boss", message="the boss", approvers=("eve",))
     [
         ([TWO], [vote("bob")], "pending"),
         ([TWO], [vote("bob"), vote("bob")], "pending"),
+        ([TWO], [vote("bob"), vote("Bob")], "pending"),
         ([TWO], [vote("bob"), vote("eve")], "approved"),
         ([TWO, BOSS], [vote("bob"), vote("ann")], "pending"),
         ([TWO, BOSS], [vote("bob"), vote("eve")], "approved"),

@@ -9,7 +9,7 @@ import pytest
 from guardrail.bundles import MAIN, MAX_BYTES, Bundle, shipped_folder
 from guardrail.errors import PolicyError
 
-RULE = 'package guardrail.rules.a\n\nallow contains {"rule": "a", "message": "m"} if input.x\n'
+RULE = 'package guardrail.rules.a\n\nallow contains {"rule": "a", "message": "m"} if input.arguments.x\n'
 
 
 @pytest.fixture(name="folder")
@@ -207,3 +207,8 @@ def test_a_file_that_may_not_be_read_is_refused(folder: Path):
     (folder / "a.rego").chmod(0)
     with pytest.raises(PolicyError, match=r"a\.rego cannot be read"):
         Bundle.from_directory(folder)
+
+
+def test_a_test_file_of_the_package_guardrail_does_not_stand_for_the_main():
+    test = "package guardrail\n\ntest_x if data.guardrail.decision\n"
+    assert MAIN in Bundle.of({"a.rego": RULE, "main_test.rego": test}).modules

@@ -29,6 +29,7 @@ def test_arguments_are_a_copy_of_what_was_given_and_a_fresh_one_each_time():
 @pytest.mark.parametrize(
     "change",
     [
+        {"principal": Principal(id="user:bob")},
         {"agent": Agent(id="payer", chain=("supervisor", "payer"))},
         {"tool": dataclasses.replace(SEND, description="other")},
         {"tool": dataclasses.replace(SEND, effect="write")},
@@ -46,8 +47,15 @@ def test_the_key_is_of_run_scope_id_and_digest(change: dict[str, object]):
     assert call(**change).key != call().key
 
 
-def test_principal_and_run_do_not_change_what_an_approval_binds_to():
-    assert call(run="r2", principal=Principal(id="user:bob")).digest == call().digest
+def test_the_run_does_not_change_what_an_approval_binds_to():
+    assert call(run="r2").digest == call().digest
+
+
+@pytest.mark.parametrize("field", ["run", "id", "scope"])
+@pytest.mark.parametrize("text", ["a\x00b\u00e9", "\ud800"])
+def test_names_that_not_every_reader_takes_for_the_same_are_refused(field: str, text: str):
+    with pytest.raises(InvalidArguments):
+        call(**{field: text})
 
 
 @pytest.mark.parametrize("name", ["sеnd_money", "send\u200bmoney", "ｓend", "", "a b", "x" * 129, "a/b"])

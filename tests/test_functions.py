@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel
 
+from guardrail.canonical import canonical, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.functions import Signature
 
@@ -82,6 +83,20 @@ def test_a_validation_that_changes_something_each_time_is_refused():
         Signature(grow).bind(("a",), {})
 
 
+def test_a_validation_that_gives_something_else_once_the_call_was_judged_stops_it():
+    """Whoever looks a value up somewhere gets the judged one, or nothing runs."""
+    book = {"bob": "DE1"}
+
+    def pay(to: Annotated[str, AfterValidator(lambda name: book.get(name, name))]) -> None: ...
+
+    signature = Signature(pay)
+    bound = signature.bind(("bob",), {})
+    assert bound == {"to": "DE1"}
+    book["DE1"] = "XX9"
+    with pytest.raises(InvalidArguments, match="judged validate to others now"):
+        signature.unbind(bound)
+
+
 def test_generators_are_refused_because_they_act_after_they_return():
     def items():
         yield 1
@@ -89,7 +104,15 @@ def test_generators_are_refused_because_they_act_after_they_return():
     async def async_items():
         yield 1
 
-    for function in (items, async_items):
+    class Instance:
+        def __call__(self):
+            yield 1
+
+    @functools.wraps(items)
+    def decorated(*args: Any) -> Any:
+        return items(*args)
+
+    for function in (items, async_items, Instance(), decorated):
         with pytest.raises(InvalidTool, match="generator"):
             Signature(function)
 
@@ -134,3 +157,25 @@ def test_binding_and_unbinding_is_the_identity(to: str, amount: int, notes: list
     except InvalidArguments:
         return  # NUL and lone surrogates are refused, not changed
     assert signature.unbind(bound) == ([to, amount, *notes], {"urgent": False})
+
+
+@given(
+    st.sampled_from(
+        [str, int, float, bool, int | None, list[str], dict[str, float], list[dict[str, bool | None]]]
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e6, 1e6) | st.text(max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=6,
+    ),
+)
+def test_what_validates_as_a_plain_type_validates_to_itself(kind: Any, value: Any):
+    def act(value: Any) -> None: ...
+
+    act.__annotations__["value"] = kind
+    signature = Signature(act)
+    try:
+        bound = signature.bind((value,), {})
+    except InvalidArguments:
+        return
+    assert canonical(signature.bind((), thaw(canonical(bound)))) == canonical(bound)

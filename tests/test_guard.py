@@ -91,6 +91,19 @@ def test_a_generator_is_refused_when_it_is_wrapped(guard_that: GuardThat):
         guard_that().tool(rows, agent="payer")
 
 
+def test_what_only_promises_a_result_is_no_result(guard_that: GuardThat, world: World):
+    """A plain function around an asynchronous one returns before anything has happened."""
+    send = guard_that().tool(lambda to: world.send_async(to), agent="payer", name="send")
+    with pytest.raises(InvalidTool, match="acts later"):
+        send("bob")
+    assert world.sent == []
+
+
+def test_a_declared_argument_that_the_tool_does_not_have_is_refused(guard_that: GuardThat, world: World):
+    with pytest.raises(InvalidTool, match="has no argument 'pth'"):
+        guard_that().tool(world.send, agent="payer", kinds={"pth": "path"})
+
+
 def test_bad_arguments_are_a_recorded_deny(guard_that: GuardThat, world: World, ledger: Ledger):
     guard = guard_that()
     with guard.run("r1"), pytest.raises(Denied, match="beyond ±"):
@@ -216,6 +229,34 @@ def test_masked_arguments_stand_in_no_text(guard_that: GuardThat, world: World):
     with pytest.raises(Denied) as caught:
         send("s3cret")
     assert "s3cret" not in str(caught.value)
+
+
+def hidden(given: PolicyInput, effect: Any) -> Decision:
+    return replace(decision(effect), mask=("/to",))
+
+
+def test_masked_arguments_stand_in_no_text_whatever_the_outcome(
+    guard_that: GuardThat, world: World, ledger: Ledger
+):
+    told: list[str] = []
+    for effect in ("deny", "ask"):
+        with pytest.raises(Denied) as caught:
+            send = guard_that(lambda given, effect=effect: hidden(given, effect)).tool(
+                world.send, agent="payer", waiting="answer"
+            )
+            send("s3cret")
+        told.append(str(caught.value))
+    ledger.halt("all", by="op")
+    with pytest.raises(Denied) as caught:
+        guard_that(lambda given: hidden(given, "allow")).tool(world.send, agent="payer")("s3cret")
+    assert not any("s3cret" in text for text in [*told, str(caught.value)])
+
+
+def test_observe_mode_does_not_hold_a_tool_to_a_deadline_of_the_policy(guard_that: GuardThat, world: World):
+    def hurried(given: PolicyInput) -> Decision:
+        return replace(decision("allow"), obligations=(Obligation(name="deadline", value=0.000001),))
+
+    assert guard_that(hurried, mode="observe").tool(world.send, agent="payer")("bob") == "sent 1 to bob"
 
 
 def test_deciding_alone_stores_nothing(guard_that: GuardThat, ledger: Ledger):

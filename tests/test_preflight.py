@@ -66,10 +66,10 @@ def test_what_reaches_out_or_differs_at_every_replay_is_refused(call: str):
     "source",
     [
         'deny contains {"rule": "t.d", "message": "m"} if time.now_ns() > 5\n',
-        'deny contains {"rule": "t.d", "message": sprintf("%d", [time.now_ns()])} if input.x\n',
+        'deny contains {"rule": "t.d", "message": sprintf("%d", [time.now_ns()])} if input.arguments.x\n',
         "late if time.now_ns() > 5\n",
         "late := [x | some x in input.history; every y in input.history { y; time.now_ns() > 5 }]\n",
-        "late := 1 if input.x else := time.now_ns()\n",
+        "late := 1 if input.arguments.x else := time.now_ns()\n",
         "late(x) := x + time.now_ns()\n",
     ],
 )
@@ -137,7 +137,7 @@ def test_a_rule_that_depends_on_itself_is_refused(source: str, circle: str):
 
 
 def test_a_local_variable_of_the_same_name_is_no_recursion():
-    preflight(bundle("a if { a := input.x; a > 1 }\n\nb(a) if a == 1\n"))
+    preflight(bundle("a if { a := input.arguments.x; a > 1 }\n\nb(a) if a == 1\n"))
 
 
 def test_a_test_that_the_decision_would_collect_is_refused():
@@ -148,7 +148,7 @@ def test_a_test_that_the_decision_would_collect_is_refused():
 
 def chain(length: int) -> str:
     links = "\n".join(f"r{number} if r{number - 1}" for number in range(1, length))
-    return f"r0 if input.x\n{links}\n"
+    return f"r0 if input.arguments.x\n{links}\n"
 
 
 def test_a_long_chain_of_rules_is_refused():
@@ -216,10 +216,10 @@ def test_a_bundle_that_says_nothing_is_refused():
 @pytest.mark.parametrize(
     ("package", "rule"),
     [
-        ("pay", 'deny contains {"rule": "p", "message": "m"} if input.x'),
-        ("guardrail.rule.pay", 'deny contains {"rule": "p", "message": "m"} if input.x'),
-        ("guardrail.rules", 'ask contains {"rule": "p", "message": "m"} if input.x'),
-        ("guardrail.rules.pay.limits", 'deny contains {"rule": "p", "message": "m"} if input.x'),
+        ("pay", 'deny contains {"rule": "p", "message": "m"} if input.arguments.x'),
+        ("guardrail.rule.pay", 'deny contains {"rule": "p", "message": "m"} if input.arguments.x'),
+        ("guardrail.rules", 'ask contains {"rule": "p", "message": "m"} if input.arguments.x'),
+        ("guardrail.rules.pay.limits", 'deny contains {"rule": "p", "message": "m"} if input.arguments.x'),
     ],
 )
 def test_a_rule_that_nobody_collects_is_refused(package: str, rule: str):
@@ -229,12 +229,18 @@ def test_a_rule_that_nobody_collects_is_refused(package: str, rule: str):
 
 
 def test_a_pack_for_which_an_own_rule_speaks_is_collected():
-    pack = 'package pay\n\ndeny contains {"rule": "p", "message": "m"} if input.x\n'
+    pack = 'package pay\n\ndeny contains {"rule": "p", "message": "m"} if input.arguments.x\n'
     preflight(bundle("deny contains reason if some reason in data.pay.deny\n", pay=pack))
 
 
 @pytest.mark.parametrize(
-    "rule", ["deny := true if input.x", "deny if input.x == 1", 'allow["x"] := 1 if input.x', "deny(x) := x"]
+    "rule",
+    [
+        "deny := true if input.arguments.x",
+        "deny if input.arguments.x == 1",
+        'allow["x"] := 1 if input.arguments.x',
+        "deny(x) := x",
+    ],
 )
 def test_a_verdict_that_is_no_set_is_refused(rule: str):
     found = findings(bundle("", u=f"package guardrail.rules.u\n\n{rule}\n"))
@@ -274,3 +280,243 @@ def test_places_are_right_behind_letters_of_several_bytes():
     source = '# é ü 日本\nwort := "日本"\n\nlate if { wort == "日本"; time.now_ns() > 5 }\n'
     (finding,) = findings(bundle(source))
     assert finding.startswith("t.rego:7: `time.now_ns`")
+
+
+REASON = '{"rule": "p", "message": "m"}'
+
+
+@pytest.mark.parametrize(
+    ("package", "rule", "name"),
+    [
+        ("guardrail.rules.pay", f"deny contains {REASON}", "rules.pay.deny"),
+        ("guardrail.rules.pay", f"ask contains {REASON}", "rules.pay.ask"),
+        ("guardrail.rules.pay", f"allow contains {REASON}", "rules.pay.allow"),
+        ("guardrail.rules.pay", f"Deny contains {REASON}", "rules.pay.Deny"),
+        ("guardrail.Rules.pay", f"deny contains {REASON}", "Rules.pay.deny"),
+        ("guardrail.mask", 'hide contains "/pin"', "mask.hide"),
+        ("guardrail", "decision := {}", "decision"),
+    ],
+)
+def test_a_verdict_in_a_test_file_is_refused(package: str, rule: str, name: str):
+    (finding,) = findings(bundle("", pay_test=f"package {package}\n\n{rule} if input.now\n"))
+    assert finding == (
+        f"pay_test.rego:3: data.guardrail.{name} stands in a test file, which never decides; "
+        "rename the file [contract]"
+    )
+
+
+def test_a_bundle_whose_only_rules_stand_in_a_test_file_is_refused():
+    found = findings(Bundle.of({"pay_test.rego": f"package guardrail.rules.pay\n\ndeny contains {REASON}\n"}))
+    assert [line.split(": ")[1].split(",")[0] for line in found] == [
+        "no rule says deny",
+        "data.guardrail.rules.pay.deny stands in a test file",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        ("risky", "use of undefined variable `risky` is unsafe"),
+        ("risk(input.now)", "there is no function `risk` "),
+        ("data.guardrail.rules.t.risky", "there is no data.guardrail.rules.t.risky"),
+        ("not data.guardrail.rules.t.risky", "there is no data.guardrail.rules.t.risky"),
+        ("data.risks.high", "there is no data.risks.high"),
+    ],
+)
+def test_a_rule_whose_helper_stands_in_a_test_file_is_refused(ask: str, says: str):
+    helpers = "package guardrail.rules.t\n\nrisky if input.now\n\nrisk(x) if x\n"
+    given = bundle(
+        f"deny contains {REASON} if {ask}\n", t_test=helpers, r_test="package risks\n\nhigh := true\n"
+    )
+    (finding,) = findings(given)
+    assert finding.startswith(f"t.rego:4: {says}")
+
+
+def test_tests_may_use_rules_and_what_stands_in_other_tests():
+    more = "package tests.more\n\ncall := {}\n"
+    test = "package tests.t\n\nimport data.guardrail.rules.t\n\ntest_x if t.allow with input as data.tests.more.call\n"
+    preflight(bundle("", t_test=test, more_test=more))
+
+
+def test_a_test_that_does_not_compile_is_refused():
+    (finding,) = findings(bundle("", t_test="package tests.t\n\ntest_x if y > 1\n"))
+    assert finding.startswith("t_test.rego:3: use of undefined variable `y` is unsafe")
+
+
+MISSING_DATA = {
+    "data.settings.limit": "; did you mean data.settings.limits?",
+    "data.settings.Limits": "; did you mean data.settings.limits?",
+    "data.setings.limits": "; did you mean data.settings?",
+    "data.settings.limits.dai": "; did you mean data.settings.limits.day?",
+    "data.settings.list[2]": "; give it in data.json, or read it in a rule that has a default",
+    "data.zzz": "; give it in data.json, or read it in a rule that has a default",
+    "data.guardrail.rules.t.Allow": "; did you mean data.guardrail.rules.t.allow?",
+    "data.guardrail.rules.u.allow": "; did you mean data.guardrail.rules.t?",
+}
+SETTINGS = {"settings": {"limits": {"day": 5}, "list": [1, 2], "none": []}}
+
+
+@pytest.mark.parametrize("reference", MISSING_DATA)
+@pytest.mark.parametrize("body", ["{}", "not {}", "count([x | x := {}]) > 0", "object.get({}, [1], 2)"])
+def test_a_reference_to_data_that_is_not_there_is_refused(reference: str, body: str):
+    source = f"deny contains {REASON} if {body.format(reference)}\n"
+    (finding,) = findings(Bundle.of(bundle(source).modules, SETTINGS))
+    shown = reference.replace("[2]", ".2")
+    assert finding == (
+        f"t.rego:4: there is no {shown}, so this never holds{MISSING_DATA[reference]} [missing]"
+    )
+
+
+def test_missing_data_is_found_through_imports_and_variables():
+    source = f"deny contains {REASON} if {{ all := data.settings; all.limit > 3 }}\n"
+    (finding,) = findings(Bundle.of(bundle(source).modules, SETTINGS))
+    assert "there is no data.settings.limit" in finding
+    imported = "package guardrail.rules.u\n\nimport data.settings as conf\n\nx if conf.limit > 3\n"
+    (finding,) = findings(Bundle.of(bundle("", u=imported).modules, SETTINGS))
+    assert finding.startswith("u.rego:5: there is no data.settings.limit")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x := data.settings.limits.day\n",
+        "x if data.settings.limits[input.tool.name] == 5\n",
+        "x if data.settings.list[1] == 5\n",
+        "x if data.settings.list[_] == 5\n",
+        "x if data.settings.none[_].name == 5\n",
+        "default x := 5\n\nx := data.settings.absent\n",
+        "x := data.settings.absent if true else := 5\n",
+        'x := object.get(data.settings, "absent", 5)\n',
+        'x := object.get(data.settings, ["limits", "week"], 5)\n',
+        "x := data.lib\n",
+        "x := data.lib.table.any\n",
+        "x := data.lib[input.tool.name]\n",
+    ],
+)
+def test_data_that_is_there_and_data_that_may_be_absent_is_read(source: str):
+    library = "package lib\n\ntable := {input.tool.name: 1}\n"
+    preflight(Bundle.of(bundle(source, lib=library).modules, SETTINGS))
+
+
+NO_FIELD = {
+    "input.agnet.id": ("input.agnet", "; did you mean input.agent?"),
+    "input.Tool.name": ("input.Tool", "; did you mean input.tool?"),
+    "input.tool.efect": ("input.tool.efect", "; did you mean input.tool.effect?"),
+    'input["tool"]["efect"]': ("input.tool.efect", "; did you mean input.tool.effect?"),
+    "input.effect": ("input.effect", "; did you mean input.tool.effect?"),
+    "input.principal.team": ("input.principal.team", "; input.principal has attributes, id"),
+    "input.usage.refused": ("input.usage.refused", "; did you mean input.usage.denied?"),
+    "input.facts.url": ("input.facts.url", "; did you mean input.facts.urls?"),
+    "input.facts.urls[_].hots": ("input.facts.urls[_].hots", "; did you mean input.facts.urls[_].host?"),
+    "input.history[0].outcom": ("input.history.0.outcom", "; did you mean input.history.0.outcome?"),
+    "input.facts.urls.host": (
+        "input.facts.urls.host",
+        ": input.facts.urls is a list: walk through it with `some … in`",
+    ),
+    "input.now.hour": ("input.now.hour", ": input.now is a text, which has no fields"),
+    'object.get(input.tool, "efect", "")': ("input.tool.efect", "; did you mean input.tool.effect?"),
+    'object.get(input, ["tool", "efect"], "")': ("input.tool.efect", "; did you mean input.tool.effect?"),
+}
+
+
+@pytest.mark.parametrize("reference", NO_FIELD)
+@pytest.mark.parametrize("body", ["{} == 1", "x := {}; x == 1", "count([x | x := {}]) > 0"])
+def test_a_field_that_no_policy_input_has_is_refused(reference: str, body: str):
+    path, advice = NO_FIELD[reference]
+    (finding,) = findings(bundle(f"deny contains {REASON} if {{ {body.format(reference)} }}\n"))
+    assert finding == f"t.rego:4: there is no {path}, so this never holds{advice} [missing]"
+
+
+def test_a_default_does_not_make_a_field():
+    (finding,) = findings(bundle("default x := 1\n\nx := 2 if input.agnet.id\n"))
+    assert finding.startswith("t.rego:6: there is no input.agnet")
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [
+        "some url in input.facts.urls; url.hots",
+        "every url in input.facts.urls { url.hots }",
+        "url := input.facts.urls[_]; url.hots",
+        "facts := input.facts; some url in facts.urls; url.hots",
+        'some url in input.facts.urls; object.get(url, "hots", "")',
+    ],
+)
+def test_a_field_that_no_fact_has_is_refused(walk: str):
+    (finding,) = findings(bundle(f"deny contains {REASON} if {{ {walk} }}\n"))
+    assert finding == (
+        "t.rego:4: there is no url.hots, so this never holds; did you mean url.host? [missing]"
+    )
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "input.arguments.any.thing",
+        "input.agent.attributes.any",
+        "input.principal.attributes.any",
+        "input.labels.arguments.any",
+        'input.usage.tools["local/act"]',
+        "input.usage.spent.any",
+        "input.usage.denied",
+        "input.facts.urls[_].port",
+        "input.facts.commands[_].any",
+        "input.history[_].outcome",
+        "input.history[0].effect",
+        "input[input.tool.name].any",
+        "input.tool[input.point]",
+    ],
+)
+def test_what_a_policy_input_may_have_is_read(reference: str):
+    preflight(bundle(f"deny contains {REASON} if {reference} == 1\n"))
+
+
+def test_tests_may_read_what_they_give():
+    preflight(bundle("", t_test="package tests.t\n\ntest_x if { input.a == 1 with input as {}; data.b }\n"))
+
+
+@pytest.mark.parametrize(
+    ("package", "rule", "advice"),
+    [
+        ("rules.u", f"Deny contains {REASON}", "; did you mean deny?"),
+        ("rules.u", f"DENY contains {REASON}", "; did you mean deny?"),
+        ("rules.u", f"denny contains {REASON}", "; did you mean deny?"),
+        ("rules.u", f"Ask contains {REASON}", "; did you mean ask?"),
+        ("rules.u", f"allows contains {REASON}", "; did you mean allow?"),
+        ("rules.u", "Deny", "; did you mean deny?"),
+        ("rules.u", f"block contains {REASON}", "; read it in a rule, or call it allow or ask or deny"),
+        ("rules.u", 'hide contains "/pin"', "; read it in a rule, or call it allow or ask or deny"),
+        ("mask", 'Hide contains "/pin"', "; did you mean hide?"),
+        ("mask", 'hides contains "/pin"', "; did you mean hide?"),
+        ("mask", "deny contains 1", "; read it in a rule, or call it hide"),
+    ],
+)
+def test_a_set_that_nobody_reads_is_refused(package: str, rule: str, advice: str):
+    found = findings(bundle("", u=f"package guardrail.{package}\n\n{rule} if input.now\n"))
+    name = rule.split()[0]
+    assert f"u.rego:3: nobody reads data.guardrail.{package}.{name}{advice} [contract]" in found
+
+
+@pytest.mark.parametrize(
+    ("package", "rule", "advice"),
+    [
+        ("pay", f"Deny contains {REASON}", "guardrail.rules.NAME, and call it deny"),
+        ("guardrail.Rules.pay", f"deny contains {REASON}", "guardrail.rules.NAME"),
+        ("guardrail.masks", 'hide contains "/pin"', "guardrail.mask"),
+    ],
+)
+def test_a_verdict_whose_package_is_misspelt_is_refused(package: str, rule: str, advice: str):
+    (finding,) = findings(bundle("", pay=f"package {package}\n\n{rule} if input.now\n"))
+    name = rule.split()[0]
+    assert finding == (
+        f"pay.rego:3: data.{package}.{name} is not collected: put it in a package {advice} [contract]"
+    )
+
+
+def test_sets_that_a_rule_or_an_own_main_reads_are_fine():
+    preflight(bundle(f"names contains input.now\n\ndeny contains {REASON} if count(names) > 3\n"))
+    own = """package guardrail
+
+decision := {"deny": {reason | some pack in data.guardrail.rules; some reason in pack.block}}
+"""
+    preflight(bundle(f"block contains {REASON} if input.now\n", own=own))

@@ -85,7 +85,7 @@ def test_a_comparison_without_a_type_first_is_an_error(comparison: str):
 )
 def test_a_comparison_of_known_types_is_fine(comparison: str):
     helpers = "\nnumber if is_number(input.arguments.amount)\n\nlimit := data.settings.limit\n"
-    assert found(f"{helpers}\nbig if {{\n    {comparison}\n}}\n") == []
+    assert found(f"{helpers}\nbig if {{\n    {comparison}\n}}\n", {"settings": {"limit": 5}}) == []
 
 
 def test_the_message_says_what_to_write():
@@ -177,6 +177,47 @@ def test_a_setting_that_no_rule_reads_is_a_warning():
     assert found(source, {"settings": {"limit": 1, "limits": 2}}) == [
         ("data.json", 1, "unused-setting", "warning")
     ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "all := data.settings\n\nlimit := all.limit\n",
+        'limit := object.get(data.settings, "limit", 5)\n',
+        'limit := object.get(data.settings, ["limit", "day"], 5)\n',
+        "limit := data.settings[input.tool.name]\n",
+        "limit := [setting | setting := data.settings.limit]\n",
+    ],
+)
+def test_a_setting_is_read_however_it_is_spelt(source: str):
+    assert found(f"\n{source}", {"settings": {"limit": 1}}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"host": []}, "no rule reads settings.host; did you mean settings.hosts?"),
+        ({"Hosts": []}, "no rule reads settings.Hosts; did you mean settings.hosts?"),
+        (
+            {"approval": {"aprovers": ["user:anna"]}},
+            "no rule reads settings.approval.aprovers; did you mean settings.approval.approvers?",
+        ),
+        (
+            {"zzz": 1},
+            "no rule reads settings.zzz; those that are read: approval, credentials, denials, hosts, "
+            "private_hosts, protected, repeats, secret_arguments, strangers",
+        ),
+    ],
+)
+def test_a_misspelt_setting_of_the_shipped_rules_is_an_error(settings: dict[str, Any], message: str):
+    (finding,) = lint(Bundle.join(Bundle.shipped(), Bundle.of({}, {"settings": settings})))
+    assert finding == Finding(file="data.json", line=1, rule="unused-setting", message=message)
+
+
+def test_settings_that_the_shipped_rules_or_ones_own_read_are_no_errors():
+    settings = {"hosts": [], "strangers": "deny", "approval": {"quorum": 2}, "limit": 100}
+    own = Bundle.of({"pay.rego": GOOD + "\nlimit := data.settings.limit\n"}, {"settings": settings})
+    assert lint(Bundle.join(Bundle.shipped(), own)) == []
 
 
 def test_findings_come_in_order_of_place():

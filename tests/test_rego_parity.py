@@ -29,6 +29,8 @@ limit := data.settings.limit
 
 names contains name if some name, _ in input.arguments
 
+named if count(names) > 0
+
 is_ok(x) if startswith(x, "/ok")
 
 maybe(x) := 1 if x == "a"
@@ -149,9 +151,9 @@ REFUSED_NEGATIONS = {
         "denied_is_fine if input.usage.denied < 3",
         "not denied_is_fine",
     ),
-    "not data.settings.absent == 1": (
-        "data.settings.absent",
-        "absent_is_fine if data.settings.absent == 1",
+    "not data.settings[input.point] == 1": (
+        "data.settings[input.point]",
+        "absent_is_fine if data.settings[input.point] == 1",
         "not absent_is_fine",
     ),
     "not input.arguments.x + 1 == 2": (

@@ -13,10 +13,11 @@ from guardrail.calls import Agent, ArgumentKind, Call, Effect, Tool
 from guardrail.decisions import attended
 from guardrail.errors import PreflightError
 from guardrail.facts import extract
+from guardrail.ledger.rows import no_usage
 from guardrail.policy import PolicyInput, RunState
 from guardrail.rego import RegoPolicy, lint, preflight, run_rego_tests
 from guardrail.rego.preflight import VERDICTS, inspect
-from guardrail.rego.shapes import INPUT, OPEN, Shape
+from guardrail.rego.shapes import INPUT, OPEN, Shape, fields
 
 VALUES = ["9000000", True, False, None, 5, -1, 0.5, "", "x", [], ["x"], {}, {"x": 5}, "\u202e", "x" * 1_000]
 CLOCK = "2026-01-31T12:00:00Z"
@@ -174,9 +175,10 @@ def check(shape: Shape, value: Any, where: str) -> None:
     if isinstance(shape, Mapping):
         assert isinstance(value, dict), where
         if shape is not OPEN:
-            assert shape.keys() <= value.keys(), where
-        for name, inner in shape.items():
-            check(inner, value[name], f"{where}.{name}")
+            assert {name for name in shape if not name.endswith("?")} <= value.keys() <= fields(shape).keys()
+        for name, inner in fields(shape).items():
+            if name in value:
+                check(inner, value[name], f"{where}.{name}")
     elif isinstance(shape, tuple):
         assert isinstance(value, list), where
         for item in value:
@@ -195,7 +197,7 @@ def test_what_the_checks_believe_of_a_policy_input_is_true(tmp_path: Path):
         roots={"work": tmp_path.resolve()},
         history=(past,),
         labels=("untrusted",),
-        usage={"calls": 3},
+        usage={**no_usage(), "calls": 3},
     )
     value = json.loads(asked.json)
     check(INPUT, value, "input")
@@ -244,3 +246,23 @@ def test_the_documentation_names_every_shipped_rule():
         for name in re.findall(r"^#   rule: ([a-z]+\.[a-z]+)$", source, re.MULTILINE)
     }
     assert {name for name in rules if f"`{name}`" not in text} == set()
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "examples/agentdojo/policies",
+        "examples/quickstart/policies",
+        "guardrail/cli/starter/policies",
+        "adapters/guardrail_langgraph/demo/files/policies",
+    ],
+)
+def test_the_policies_of_every_example_are_clean(folder: str):
+    assert lint(Bundle.join(Bundle.shipped(), Bundle.from_directory(ROOT / folder))) == []
+
+
+def test_the_shipped_policies_are_clean_beside_their_tests():
+    assert lint(Bundle.from_directory(shipped_folder(), ROOT / "tests" / "policies")) == []

@@ -227,7 +227,7 @@ PEER_MAINS = {
     "null": "policy.malformed",
     '"allow"': "policy.malformed",
     "{}": "policy.silent",
-    "input.nothing": "policy.undefined",
+    "input.arguments.nothing": "policy.undefined",
 }
 
 
@@ -455,7 +455,7 @@ def test_a_bundle_with_passing_tests_is_activated(policy: RegoPolicy):
 
 
 def test_tests_take_no_part_in_decisions():
-    test = 'package guardrail.rules.b_test\n\ndeny contains {"rule": "x", "message": "m"}\n\ntest_x := true\n'
+    test = 'package tests.b\n\ndeny contains {"rule": "x", "message": "m"}\n\ntest_x := true\n'
     policy = RegoPolicy(Bundle.of({**pack("a").modules, "b_test.rego": test}))
     assert policy.decide(asked()).rules == ("a.r",)
 

@@ -36,9 +36,9 @@ test_prints if {
     count(a.allow) == 0
 }
 
-test_of_several if input.x
+test_of_several if input.arguments.x
 
-test_of_several if not input.x
+test_of_several if not input.arguments.x
 
 helper_test := false
 """

@@ -139,7 +139,7 @@ class _Model:
         first = self._load(raw)
         plain = self._dump(first)
         body = canonical(plain)
-        second = self._load(self.given(thaw(body)))
+        second = self._load(self._sent(thaw(body)))
         if second != first or canonical(self._dump(second)) != body:
             raise InvalidArguments(
                 f"{self._name}: validating the arguments twice gives something else than once",
@@ -153,6 +153,15 @@ class _Model:
         return plain
 
     def given(self, judged: dict[str, Any]) -> dict[str, Any]:
+        sent = self._sent(judged)
+        if canonical(self._dump(self._load(sent))) != canonical(judged):
+            raise InvalidArguments(
+                f"{self._name}: the arguments that were judged validate to others now; nothing was executed",
+                fix="use validators that depend on their value alone",
+            )
+        return sent
+
+    def _sent(self, judged: dict[str, Any]) -> dict[str, Any]:
         return {
             name: value for name, value in judged.items() if value is not None or name not in self._absent
         }

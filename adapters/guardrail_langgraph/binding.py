@@ -13,7 +13,7 @@ from guardrail.calls import Tool
 from guardrail.guard import Guardrail
 from guardrail_langgraph.arguments import Arguments, arguments_of
 
-SERVER: Final = "langgraph"
+SERVER: Final = "local"
 """The server that tools of a graph belong to, unless told otherwise: `langgraph/NAME` in guardrail.toml."""
 
 _MAX_DEFINED: Final = 1024

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 
-from guardrail_langgraph.interception import interception
+from guardrail_langgraph.interception import interception, middleware_agent
 from guardrail_langgraph.net import has_net
 from guardrail_langgraph.tools import binding_of
 from guardrail_langgraph.walk import Found, Graph, Kind, walk
@@ -104,7 +104,7 @@ def _item(found: Found) -> Item:
 def _agent(thing: Any) -> str | None:
     if isinstance(thing, ToolNode):
         installed = interception(thing)
-        return None if installed is None else installed.binding.agent
+        return middleware_agent(thing) if installed is None else installed.binding.agent
     binding = binding_of(thing) if isinstance(thing, BaseTool) else None
     return None if binding is None else binding.agent
 

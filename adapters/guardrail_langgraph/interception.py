@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt import ToolNode
@@ -23,12 +23,17 @@ from guardrail_langgraph.calls import Refused, Request, walk
 from guardrail_langgraph.places import Place, current_execution
 from guardrail_langgraph.questions import asking
 from guardrail_langgraph.siblings import Sibling
+from guardrail_langgraph.walk import is_filled
 
 Execute = Callable[[ToolCallRequest], Any]
 ExecuteAsync = Callable[[ToolCallRequest], Awaitable[Any]]
 
 _WRAPPERS = ("_wrap_tool_call", "_awrap_tool_call")
 """Where a tool node keeps its wrappers. Private names: `Interception` refuses a node without them."""
+
+
+_MAX_WRAPPERS: Final = 200
+"""How many wrappers, and what they hold, are looked through for the guard's middleware."""
 
 
 class GuardedExecute:
@@ -168,3 +173,18 @@ def interception(node: ToolNode) -> Interception | None:
     """The guard that stands in a tool node, if one does."""
     installed = getattr(getattr(node, _WRAPPERS[0], None), "__self__", None)
     return installed if isinstance(installed, Interception) else None
+
+
+def middleware_agent(node: ToolNode) -> str | None:
+    """Whom a `GuardrailMiddleware` among the wrappers of a tool node acts for, if there is one."""
+    stack: list[Any] = [getattr(node, _WRAPPERS[0], None)]
+    for _ in range(_MAX_WRAPPERS):
+        if not stack:
+            return None
+        wrapper = stack.pop()
+        binding = getattr(getattr(wrapper, "__self__", None), "guardrail_binding", None)
+        if isinstance(binding, Binding):
+            return binding.agent
+        held = [cell.cell_contents for cell in getattr(wrapper, "__closure__", None) or () if is_filled(cell)]
+        stack += [thing for thing in (getattr(wrapper, "__wrapped__", None), *held) if callable(thing)]
+    return None

@@ -29,6 +29,9 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         server: whom the tools belong to.
         without_checkpointer: what an `ask` does where the graph cannot pause.
         provider_tools: let the model have tools that its provider runs, where no guard of this side stands.
+
+    Attributes:
+        guardrail_binding: who acts, under which guard.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         provider_tools: bool = False,
     ) -> None:
         super().__init__()
-        self._binding = Binding(
+        self.guardrail_binding = Binding(
             guard=guard, agent=agent, server=server, without_checkpointer=without_checkpointer
         )
         self._provider_tools = provider_tools
@@ -55,7 +58,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         if self._is_wrapped(handler):
             return handler(request)
         with Sibling(self, request) as sibling:
-            return GuardedExecute(self._binding, sibling, handler)(request)
+            return GuardedExecute(self.guardrail_binding, sibling, handler)(request)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
@@ -68,7 +71,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         if self._is_wrapped(handler):
             return await handler(request)
         async with Sibling(self, request) as sibling:
-            return await GuardedExecute(self._binding, sibling, handler).awaited(request)
+            return await GuardedExecute(self.guardrail_binding, sibling, handler).awaited(request)
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -98,7 +101,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         """Whether `wrap` has put this guard further in, where it judges alone; refuses anybody else there."""
         inside = getattr(handler, "__self__", handler)
         if isinstance(inside, GuardedExecute):
-            if inside.binding.guard is self._binding.guard:
+            if inside.binding.guard is self.guardrail_binding.guard:
                 return True
             raise ConfigError(
                 "this agent's graph is wrapped with another guard", fix="use one guard for both"

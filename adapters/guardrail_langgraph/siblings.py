@@ -52,18 +52,20 @@ class Sibling:
 
     def __init__(self, node: object, request: ToolCallRequest) -> None:
         runtime: Any = cast("Any", request).runtime
-        # Calls of one message share the execution info. A tool node that is used inside of a tool does not
-        # wait for the call that it is part of.
-        tasks = _TASKS.of(runtime.execution_info or runtime)
-        with _CHANGED:
-            self._task = tasks.setdefault((id(node), id(current_execution())), _Task())
-        self._own = id(runtime)
-        self._config: Any = runtime.config
         together = _message_of(node, request)
         same = [call for call in together if call.get("id") == request.tool_call.get("id")]
-        self._together = len(together)
         self.number = next((number for number, call in enumerate(same) if call is request.tool_call), 0)
         """Which one this is of several calls with the same id in one message (some models send no ids)."""
+        self._together = len(together)
+        self._own = id(runtime)
+        self._config: Any = runtime.config
+        self._task = _Task()
+        if self._together > 1:
+            # Calls of one message share the execution info. A tool node that is used inside of a tool does not
+            # wait for the call that it is part of.
+            tasks = _TASKS.of(runtime.execution_info or runtime)
+            with _CHANGED:
+                self._task = tasks.setdefault((id(node), id(current_execution())), self._task)
 
     @property
     def answers(self) -> Answers | None:

@@ -212,7 +212,7 @@ def _of_function(step: _Step, function: types.FunctionType) -> Iterator[_Step]:
     held = [
         (name, cell.cell_contents)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        if _is_filled(cell)
+        if is_filled(cell)
     ]
     if not library:
         held += [(name, function.__globals__[name]) for name in names if name in function.__globals__]
@@ -236,7 +236,8 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _is_filled(cell: types.CellType) -> bool:
+def is_filled(cell: types.CellType) -> bool:
+    """Whether the variable that a function closes over has a value yet."""
     try:
         return cell.cell_contents is not cell
     except ValueError:  # a variable that has no value yet

@@ -25,7 +25,7 @@ def wrap(
     guard: Guardrail,
     *,
     agents: Mapping[str, str] | None = None,
-    strict: bool = False,
+    strict: bool | None = None,
     server: str = SERVER,
     without_checkpointer: WithoutCheckpointer = "deny",
 ) -> _G:
@@ -36,7 +36,7 @@ def wrap(
         guard: what judges.
         agents: names of graphs or nodes → agents of guardrail.toml. A graph that is not named there is the
             agent of its own name; one that has none (`LangGraph`) must be.
-        strict: refuse a graph with tools that no guard stands in front of.
+        strict: refuse a graph with tools that no guard stands in front of; left out, as the guard is configured.
         server: whom the tools belong to: `SERVER/NAME` is how guardrail.toml declares them.
         without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait` in
             place until people have answered.
@@ -50,7 +50,7 @@ def wrap(
         InvalidTool: a tool cannot be guarded as it stands. The graph is as it was.
     """
     graphs, found = walk(graph)
-    if strict:
+    if guard.strict if strict is None else strict:
         _refuse_unguarded(found)
     named = _Names(agents or {})
     nodes = [(node, places, named.agent_of(node, places)) for node, places in _tool_nodes(found)]

@@ -26,6 +26,7 @@ from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
 if TYPE_CHECKING:
+    from guardrail.config import Config
     from guardrail.ledger import Ledger
 
 ApprovalId = Annotated[
@@ -84,6 +85,7 @@ def approve(
     output = Output(color=color)
     with opened(config) as (settings, ledger):
         found = find(ledger, approval)
+        _check_known(who.id, settings)
         check_voter(found, who.id)
         kept = ledger.approval_arguments(found.id)
         arguments = shown_arguments(kept.arguments, kept.mask, settings, reveal=reveal)
@@ -111,9 +113,23 @@ def reject(
 ) -> None:
     """Reject one call. One rejection is final."""
     who = person_or_user(person)
-    with opened(config) as (_, ledger):
+    with opened(config) as (settings, ledger):
+        _check_known(who.id, settings)
         voted = ledger.vote(find(ledger, approval).id, who.id, "reject", channel="cli", reason=reason)
     _said(Output(color=color), voted, f"Rejected by {who}.", as_json=as_json)
+
+
+def _check_known(person: str, settings: Config) -> None:
+    """Where the configuration names people, nobody else votes.
+
+    Raises:
+        Conflict: it names others.
+    """
+    if settings.people and person not in settings.people:
+        raise Conflict(
+            f"{person} is not one of the people of guardrail.toml",
+            fix=f"vote as one of: {', '.join(sorted(settings.people))} (--as NAME), or add [people.NAME]",
+        )
 
 
 def find(ledger: Ledger, given: str) -> Approval:

@@ -46,8 +46,12 @@ class Admitting(CallWrite):
         for reservation in write.reservations:
             if not 0 <= reservation.amount <= _MAX_AMOUNT:
                 raise LedgerError(f"{reservation.name}: {reservation.amount} is no amount to reserve")
+        if write.decision.effect == "ask" and not write.decision.asks and not write.observe:
+            raise LedgerError(
+                "the decision asks, but nobody: it names no requirement", fix="name one in the policy"
+            )
         self.write = write
-        self.scopes = tuple(reservation.scope for reservation in write.reservations)
+        self.scopes = tuple([reservation.scope for reservation in write.reservations])
         detail = {
             "given": orjson.Fragment(write.given), "decision": write.decision, "reservations": write.reservations
         }  # fmt: skip
@@ -151,14 +155,14 @@ class Settling(CallWrite):
         # The result stays the text that the codec wrote: reading it here could round its numbers.
         result = None if write.result is None else write.result.decode()
         message = write.message.encode(errors="backslashreplace").decode()  # errors may hold lone surrogates
-        super().__init__(write.call, key, {"result": result, "message": message})
-        self.ends = self.keys
+        super().__init__(write.call, key, {"result": result, "message": message, "labels": write.labels})
+        self.ends = {write.call.key: write.ticket.fence}
         self.fields.update(status=write.status, labels=write.labels, fence=write.ticket.fence)
 
     def apply(self, tx: Transaction) -> SettleAnswer:
         """Settle where this attempt is still the running one, else record that it came late."""
         write, row = self.write, tx.call(self.call.key)
-        tx.ended.append(self.call.key)
+        tx.ended[self.call.key] = write.ticket.fence
         if row is None or row.state != "started" or row.fence != write.ticket.fence:
             tx.record("late", self.fields, self.sealed)
             return "late"
@@ -323,6 +327,6 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 def _why(reasons: tuple[Reason, ...]) -> dict[str, Any]:
     return {
-        "rules": list(dict.fromkeys(reason.rule for reason in reasons)),
-        "codes": list(dict.fromkeys(reason.code for reason in reasons)),
+        "rules": list(dict.fromkeys([reason.rule for reason in reasons])),
+        "codes": list(dict.fromkeys([reason.code for reason in reasons])),
     }

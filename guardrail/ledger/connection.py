@@ -98,6 +98,7 @@ class Database:
         self._reading = 0
         self._pool = threading.Lock()
         self._guard: int | None = None
+        self._claiming = threading.Lock()
         self._file: tuple[int, int] | None = None
         self._wal: tuple[int, int] | None = None
 
@@ -110,7 +111,6 @@ class Database:
             LedgerUnavailable: it cannot be opened, or another process uses it and this SQLite is not safe.
         """
         try:
-            self._claim()
             self._writer = self._connect("rwc", timeout=self.wait)
             self.opened += 1
         except DriverError as error:
@@ -145,6 +145,9 @@ class Database:
         self._guard = guard
 
     def _connect(self, mode: str, *, timeout: float = 0.0) -> Connection:
+        with self._claiming:
+            if self._guard is None:
+                self._claim()
         connection: Connection = driver.connect(
             f"file:{quote(str(self.path))}?mode={mode}", uri=True, isolation_level=None,
             check_same_thread=False, timeout=timeout, cached_statements=512,
@@ -175,8 +178,6 @@ class Database:
         """The writing connection; the caller holds `lock`. Opened again where it was given up."""
         if self._writer is None:
             self._check_file()
-            if self._guard is None:
-                self._claim()
             self._writer = self._connect("rw")
             self.opened += 1
             self._wal = None
@@ -311,6 +312,7 @@ class Database:
         """In a forked child: nothing of the parent's is used here; connections are opened anew."""
         self.lock = threading.Lock()
         self._pool = threading.Lock()
+        self._claiming = threading.Lock()
         self._reading = 0
         self._drop_claim()
 

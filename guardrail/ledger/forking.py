@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 from typing import Final
 from weakref import WeakSet
 
@@ -19,6 +20,7 @@ from guardrail.ledger.writer import Writer
 
 _open: Final[WeakSet[Writer]] = WeakSet()
 _paused: Final[list[Writer]] = []
+_one_at_a_time = threading.Lock()
 
 
 def watch(writer: Writer) -> None:
@@ -32,6 +34,7 @@ def unwatch(writer: Writer) -> None:
 
 
 def _before() -> None:
+    _one_at_a_time.acquire()
     _paused[:] = sorted(_open, key=id)
     for writer in _paused:
         writer.pause()
@@ -41,9 +44,12 @@ def _in_parent() -> None:
     for writer in _paused:
         writer.resume()
     _paused.clear()
+    _one_at_a_time.release()
 
 
 def _in_child() -> None:
+    global _one_at_a_time  # noqa: PLW0603  held by the parent's thread, which does not exist here
+    _one_at_a_time = threading.Lock()
     for writer in _paused:
         writer.restart_in_child()
     _paused.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,19 +146,17 @@ class Ledger:
         return answer
 
     @overload
-    async def write_async(self, write: Admit, *, alone: bool) -> Admission: ...
+    def write_async(self, write: Admit, *, alone: bool) -> asyncio.Future[Admission]: ...
     @overload
-    async def write_async(self, write: Refuse, *, alone: bool) -> None: ...
+    def write_async(self, write: Refuse, *, alone: bool) -> asyncio.Future[None]: ...
     @overload
-    async def write_async(self, write: Settle, *, alone: bool) -> SettleAnswer: ...
-    async def write_async(
-        self, write: Admit | Refuse | Settle, *, alone: bool
-    ) -> Admission | SettleAnswer | None:
-        """The same for asyncio. Cancelling the caller does not undo the write."""
-        answer: Admission | SettleAnswer | None = await self._writer.submit_async(
-            self._prepared(write), alone=alone
-        )
-        return answer
+    def write_async(self, write: Settle, *, alone: bool) -> asyncio.Future[SettleAnswer]: ...
+    def write_async(self, write: Admit | Refuse | Settle, *, alone: bool) -> asyncio.Future[Any]:
+        """The same for asyncio, answered in a future of the running loop.
+
+        A task that awaits it and is cancelled is told so once the answer is there: it can look at it then.
+        """
+        return self._writer.submit_async(self._prepared(write), alone=alone)
 
     def write_later(self, write: Settle) -> None:
         """Buffer an outcome: it is committed with whatever comes next, after 20 ms at most, or by `flush`.

@@ -8,6 +8,7 @@ a commit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from guardrail.ledger.rows import BudgetRow, CallRow, LogRow, Published, RunRow
@@ -54,6 +55,13 @@ class Memory:
         self.halts = None
         if self.log is not None:
             self.log.stored = False  # its lease has to be looked at
+
+    def over(self, ended: Mapping[str, int]) -> None:
+        """These attempts (key → fence) no longer run here; a later attempt of the same call may."""
+        for key, fence in ended.items():
+            if self.in_flight.get(key) == fence:
+                del self.in_flight[key]
+                self.calls.pop(key, None)
 
     def trim(self) -> None:
         """Keep the size bounded."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 from sqlalchemy import bindparam, select, update
@@ -120,6 +120,9 @@ def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> 
             return _refused(approval, "expired")
         case "pending":
             return Pending(approval=approval)
+        case "approved" if _is_stale(approval, tx.moment):
+            move(tx, approval, "expired", kind="expired", why="not used in time")
+            return _refused(approval, "unused")
         case "approved" if tally(write.write.decision.asks, approval.votes) == "approved":
             return approval
         case "approved":
@@ -174,7 +177,13 @@ def _request(
     return Pending(approval=find(tx.connection, number))
 
 
-def _refused(approval: Approval, state: ApprovalState) -> Stopped:
+def _is_stale(approval: Approval, moment: datetime) -> bool:
+    """Whether a yes has waited for its call longer than people would have been waited for."""
+    said = max(datetime.fromisoformat(vote.at) for vote in approval.votes)
+    return moment >= said + timedelta(seconds=min(item.expires_in for item in approval.asks))
+
+
+def _refused(approval: Approval, state: ApprovalState | Literal["unused"]) -> Stopped:
     code: ReasonCode
     match state:
         case "rejected":
@@ -183,6 +192,8 @@ def _refused(approval: Approval, state: ApprovalState) -> Stopped:
             code, message = "approval.rejected", f"a person said no ({said})"
         case "cancelled":
             code, message = "approval.cancelled", "the request was withdrawn before anybody answered"
+        case "unused":
+            code, message = "approval.expired", "people said yes, and the call was not made in time"
         case _:
             code, message = "approval.expired", f"nobody answered until {approval.expires_at}"
     reason = Reason(rule=f"guardrail.{code}", message=message, fix="do without this call", code=code)

@@ -86,7 +86,7 @@ class Transaction:
         moment: the time of the whole batch.
         now: the same as RFC 3339.
         started: tickets given out by this batch: key → fence.
-        ended: keys that this batch settled.
+        ended: calls that this batch settled: key → fence.
         new_tools: digests of the tool definitions that this batch stored or found.
         changed: something is to be committed that comes without a record: a lease, a note.
     """
@@ -104,7 +104,7 @@ class Transaction:
         self.now = rfc3339(moment)
         self.lease = lease
         self.started: dict[str, int] = {}
-        self.ended: list[str] = []
+        self.ended: dict[str, int] = {}
         self.new_tools: set[str] = set()
         self.changed = False
         self._calls: dict[str, CallRow] = {}
@@ -314,8 +314,6 @@ class Transaction:
         for key, fence in self.started.items():
             memory.in_flight[key] = fence
             memory.calls[key] = self._calls[key]
-        for key in self.ended:
-            memory.in_flight.pop(key, None)
-            memory.calls.pop(key, None)
+        memory.over(self.ended)
         memory.tools |= self.new_tools
         memory.trim()

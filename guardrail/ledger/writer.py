@@ -30,6 +30,7 @@ from guardrail.sealing import SealingKey
 RIDE: Final = 0.02
 """How long a buffered outcome waits for company, in seconds."""
 _RETRY: Final = 1.0
+_log: Final = logging.getLogger("guardrail.ledger")
 _UNANSWERED: Final = object()
 
 
@@ -57,6 +58,13 @@ class _Item:
         if failure is not None:
             raise failure
         return self.answer
+
+
+class _Held(asyncio.Future[Any]):
+    """An answer that cannot be cancelled: whoever awaits it learns of a cancellation once it is there."""
+
+    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002
+        return False
 
 
 class _Batch:
@@ -144,20 +152,21 @@ class Writer:
             item = _Item(write)
             if self._inline(item):
                 return item.result()
-        batch, item = self._enqueue(write, None)
-        with batch.gate:
+        item = _Item(write)
+        with self._enqueue(item).gate:
             pass
         return item.result()
 
-    async def submit_async(self, write: Write, *, alone: bool) -> Any:
-        """Commit and answer; a caller that is cancelled meanwhile does not undo it."""
-        if alone:
-            item = _Item(write)
-            if self._inline(item):
-                return item.result()
-        future = asyncio.get_running_loop().create_future()
-        self._enqueue(write, future)
-        return await future
+    def submit_async(self, write: Write, *, alone: bool) -> asyncio.Future[Any]:
+        """Commit and answer in a future of the running loop, which is done already where the commit was inline."""
+        self._check_open()
+        future = _Held(loop=asyncio.get_running_loop())
+        item = _Item(write, future)
+        if alone and self._inline(item):
+            _answer([item])
+        else:
+            self._enqueue(item)
+        return future
 
     def submit_later(self, write: Write) -> None:
         """Commit with the next batch. Whatever is submitted after this returns finds it done."""
@@ -197,13 +206,13 @@ class Writer:
             with self._bell:
                 self._closed = True
                 self._bell.notify()
-            if self._thread is not None:
-                self._thread.join()
+                thread = self._thread
+            if thread is not None:
+                thread.join()
 
     # -- the queue -----------------------------------------------------------------------------------
 
-    def _enqueue(self, write: Write, future: asyncio.Future[Any] | None) -> tuple[_Batch, _Item]:
-        item = _Item(write, future)
+    def _enqueue(self, item: _Item) -> _Batch:
         with self._bell:
             self._check_open()
             batch = self._batch
@@ -211,7 +220,7 @@ class Writer:
             if len(batch.items) == 1:
                 self._bell.notify()
             self._start()
-        return batch, item
+        return batch
 
     def _check_open(self) -> None:
         if self._closed:
@@ -223,7 +232,17 @@ class Writer:
             self._thread.start()
 
     def _serve(self) -> None:
-        """The writer thread: commit what has piled up, what is due, and the lease before it runs out."""
+        """The writer thread; one that dies of something unheard of is replaced, so that nobody waits for it."""
+        try:
+            self._serve_until_closed()
+        finally:
+            with self._bell:
+                self._thread = None
+                if self._batch.items:
+                    self._start()
+
+    def _serve_until_closed(self) -> None:
+        """Commit what has piled up, what is due, and the lease before it runs out."""
         while True:
             with self._bell:
                 self._rest()
@@ -308,11 +327,9 @@ class Writer:
     def _distribute(self, error: Exception, later: list[tuple[float, _Item]], items: list[_Item]) -> None:
         if isinstance(error, LedgerUnavailable) or (isinstance(error, DriverError) and is_environment(error)):
             self._put_back(later, _RETRY)
-            for item in items:
-                self._fail(item, error)
+            self._fail(items, error)
         elif len(later) + len(items) == 1:
-            for item in (*items, *(item for _, item in later)):
-                self._fail(item, error)
+            self._fail([*items, *(item for _, item in later)], error)
         else:  # one of them is at fault: each for itself
             for entry in later:
                 with self._bell:
@@ -321,11 +338,12 @@ class Writer:
             for item in items:
                 self._commit([item], wait=self._database.wait)
 
-    def _fail(self, item: _Item, error: Exception) -> None:
-        item.error = self._translated(error)
-        for key in item.write.ends:  # its outcome is lost, so it reads `unknown`
-            self.memory.in_flight.pop(key, None)
-        logging.getLogger("guardrail").error("the ledger could not write", exc_info=item.error)
+    def _fail(self, items: list[_Item], error: Exception) -> None:
+        """These were not written. An outcome among them is lost: its call reads `unknown` from now on."""
+        for item in items:
+            item.error = self._translated(error)
+            self.memory.over(item.write.ends)
+        _log.error("the ledger could not write", exc_info=error)
 
     def _translated(self, error: Exception) -> GuardrailError:
         if isinstance(error, GuardrailError):

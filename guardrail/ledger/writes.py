@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,7 +11,7 @@ import orjson
 from guardrail.calls import Call
 from guardrail.errors import LedgerError
 from guardrail.ledger.rows import CallRow, CallState, RunRow
-from guardrail.records import Kind, encode
+from guardrail.records import Kind
 from guardrail.sealing import Sealed, SealingKey
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ class Write:
         keys: calls whose rows `apply` will ask for.
         runs: runs likewise.
         scopes: budgets likewise.
-        ends: calls that no longer run in this process, whether this can be written or not.
+        ends: calls (key → fence) that no longer run in this process, whether this can be written or not.
     """
 
     keys: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
-    ends: tuple[str, ...] = ()
+    ends: Mapping[str, int] = MappingProxyType({})
 
     def apply(self, tx: Transaction) -> Any:  # noqa: ARG002  every other write asks it
         """Decide, change the transaction's rows, and answer.
@@ -58,17 +59,21 @@ class CallWrite(Write):
 
     def __init__(self, call: Call, key: SealingKey, detail: Mapping[str, Any]) -> None:
         self.call = call
-        self.keys = (call.key,)
+        try:
+            identity = call.key  # encodes the run, the scope and the ids
+            call.principal.id.encode()
+        except UnicodeEncodeError as error:
+            raise LedgerError("the call's ids cannot be recorded: they hold lone surrogates") from error
+        self.keys = (identity,)
         self.runs = (call.run,)
-        self.reference = key.reference(call.key)
+        self.reference = key.reference(identity)
         agent, tool = call.agent, call.tool
         self.fields: dict[str, Any] = {
             "run": call.run, "call": self.reference, "id": call.id, "scope": call.scope, "agent": agent.id,
             "chain": agent.chain, "principal": call.principal.id, "tool": tool.title, "tool_digest": tool.digest,
             "effect": tool.effect,
         }  # fmt: skip
-        self.detail: dict[str, Any] = {"key": call.key, **detail}
-        encode(self.fields)
+        self.detail: dict[str, Any] = {"key": identity, **detail}
         self.sealed: Sealed = key.seal(to_json(self.detail))
 
     def entered(self, tx: Transaction, row: CallRow | None, state: CallState) -> CallRow:

@@ -144,7 +144,7 @@ class Known:
         program = self.scope.program
         rules = program.rules.get(path)
         if rules:
-            return any(rule.kind in {"set", "object", "default"} or _is_unconditional(rule) for rule in rules)
+            return any(rule.kind in {"set", "object", "default"} or is_unconditional(rule) for rule in rules)
         value: Any = program.data
         for name in path:
             if not isinstance(value, dict) or name not in value:
@@ -194,7 +194,7 @@ def _in_term(known: Known, term: Term) -> Iterator[tuple[Known, Statement, bool]
         yield from _in_term(inside, item)
 
 
-def _is_unconditional(rule: Rule) -> bool:
+def is_unconditional(rule: Rule) -> bool:
     """Whether a rule has a value whatever is asked: a constant."""
     return rule.kind == "complete" and any(
         not body.query.statements and (body.value is None or _is_constant(body.value)) for body in rule.bodies

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -29,3 +31,17 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message} [{self.rule}]"
+
+
+def did_you_mean(name: str, names: Iterable[str], above: str = "", *, cutoff: float = 0.6) -> str:
+    """The end of a message, `; did you mean …?`; empty where nothing is near. Case makes no difference.
+
+    Args:
+        name: what was written.
+        names: what could have been meant.
+        above: what stands before the name.
+        cutoff: how near it has to be, from 0 to 1.
+    """
+    known = {other.lower(): other for other in sorted(names)}
+    near = get_close_matches(name.lower(), known, n=1, cutoff=cutoff)
+    return f"; did you mean {above}{known[near[0]]}?" if near else ""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.rego.definedness import Asked, Known, statements
-from guardrail.rego.findings import Finding, Severity
+from guardrail.rego.findings import Finding, Severity, did_you_mean
 from guardrail.rego.parity import disagreements
 from guardrail.rego.preflight import VERDICTS, depended_on, inspect, is_refusal, terms_of
-from guardrail.rego.references import Program
+from guardrail.rego.references import Program, Scope, terms_in
 from guardrail.rego.shapes import ANY
-from guardrail.rego.syntax import Module, Rule, Term, subterms
+from guardrail.rego.syntax import Module, Path, Rule, Term, subterms
 
 _ORDER: Final = frozenset({"<", "<=", ">", ">="})
 _DENIED: Final = "every call that it speaks of would be denied"
@@ -22,7 +22,9 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "ask": _REASON | {"approvers", "quorum", "expires_in"},
     "allow": _REASON | {"obligations"},
 }
-_SETTINGS: Final = ("data", "settings")
+_SETTINGS: Final[Path] = ("data", "settings")
+_SHIPPED: Final[Path] = ("guardrail", "settings", "hosts")
+"""A rule of the shipped settings, by which a bundle that holds them is known."""
 _UNBOUNDED: Final = frozenset(
     {"numbers.range", "numbers.range_step", "net.cidr_expand", "bits.lsh", "yaml.unmarshal", "sprintf"}
 )
@@ -37,12 +39,11 @@ def lint(bundle: Bundle) -> list[Finding]:
     program, findings = inspect(bundle)
     if program is None or findings:
         return findings
+    program = program.deciding
     asked: Asked = {}
     refusals = depended_on(program, filter(is_refusal, program.rules))
     for path, rules in program.rules.items():
         for rule in rules:
-            if rule.module.file.endswith(TEST_SUFFIX):
-                continue
             if path not in refusals:
                 findings += disagreements(program, rule, asked)
             findings += _comparisons(program, rule, asked)
@@ -136,18 +137,44 @@ def _habits(program: Program, rule: Rule) -> Iterator[Finding]:
 
 
 def _settings(program: Program) -> Iterator[Finding]:
-    """A misspelt setting changes nothing, and nobody notices."""
-    scopes = [(program.scope(rule), rule) for rules in program.rules.values() for rule in rules]
-    read = {
-        path[2]
-        for scope, rule in scopes
-        for term in terms_of(rule)
-        if (path := scope.path(term))[:2] == _SETTINGS
-    }
-    given = cast("dict[str, Any]", program.data.get("settings") or {})
-    for name in sorted(given.keys() - read) if None not in read else ():
-        message = f"no rule reads settings.{name}; those that are read: {', '.join(sorted(map(str, read)))}"
-        yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity="warning")
+    """A misspelt setting changes nothing, and nobody notices: with the shipped rules it opens what it closes."""
+    severity: Severity = "error" if _SHIPPED in program.rules else "warning"
+    known: dict[Path, set[str | None]] = {_SETTINGS: set()}
+    for rules in program.rules.values():
+        for rule in rules:
+            for scope, term in terms_in(program, rule):
+                _note(known, scope, term)
+    for above, names in known.items():
+        given: object = program.data
+        for step in above[1:]:
+            given = cast("dict[str, object]", given).get(step or "") if isinstance(given, dict) else None
+        read = {name for name in names if name is not None}
+        if read != names or not isinstance(given, dict):
+            continue
+        for name in sorted(cast("dict[str, object]", given).keys() - read):
+            place = ".".join(step or "" for step in above[1:])
+            near = did_you_mean(name, read, f"{place}.")
+            advice = near or f"; those that are read: {', '.join(sorted(read))}"
+            message = f"no rule reads {place}.{name}{advice}"
+            yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity=severity)
+
+
+def _note(known: dict[Path, set[str | None]], scope: Scope, term: Term) -> None:
+    """Add what a term reads of the settings: a setting, any of them (None), or constant fields of one."""
+    path = scope.path(term)
+    if path[:2] == _SETTINGS and len(path) > 2:
+        known[_SETTINGS].add(path[2])
+    if term.kind != "call" or len(term.items) < 3:
+        return
+    name, read, keys = scope.function(term), scope.path(term.items[1]), term.items[2]
+    if name not in {"object.get", "object.filter"} or read[:2] != _SETTINGS or None in read:
+        return
+    parts = keys.items if keys.kind in {"array", "set"} else (keys,)
+    if name == "object.get":
+        parts = parts[:1]
+    if name == "object.filter" or read == _SETTINGS:
+        names = known.setdefault(read, set())
+        names.update(part.text if part.kind == "string" else None for part in parts)
 
 
 def _is_constant(term: Term) -> bool:

@@ -17,10 +17,11 @@ from typing import Final
 from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.errors import PreflightError
 from guardrail.rego.definedness import Asked
-from guardrail.rego.findings import Finding
+from guardrail.rego.findings import Finding, did_you_mean
 from guardrail.rego.interpreter import ENTRYPOINT, Interpreter, RegoError, builtin_functions
+from guardrail.rego.missing import unanswered
 from guardrail.rego.parity import disagreements
-from guardrail.rego.references import Program, Scope
+from guardrail.rego.references import Program, Scope, terms_in
 from guardrail.rego.syntax import Module, Path, Rule, Term, all_terms, deep_terms, read_module
 
 MAX_BRACKETS: Final = 12
@@ -44,6 +45,8 @@ VERDICTS: Final = frozenset({"deny", "ask", "allow"})
 
 _ENTRY: Final[Path] = tuple(ENTRYPOINT.split(".")[1:])
 _RULES: Final = ("guardrail", "rules")
+_MASK: Final = ("guardrail", "mask")
+_HIDE: Final = (*_MASK, "hide")
 _TOKEN: Final = re.compile(
     r'"(?:\\.|[^"\\])*"|`[^`]*`|#[^\n]*|:=|[-+*/%|&]|[\[\](){}]|[;,=]|\b(?:if|not|some|in|with)\b'
 )
@@ -78,12 +81,38 @@ def inspect(bundle: Bundle) -> tuple[Program | None, list[Finding]]:
     if findings:
         return None, sorted(findings)
     program = Program(modules=modules, bundle=bundle)
-    findings += _structure(program)
-    for rule in _definitions(program):
-        findings += _functions(program, rule)
-    circles = list(_chains(program))
-    findings += circles or (*_uncollected(program), *_parity(program))
+    findings = [*_deciding(program.deciding), *_tests(program)]
     return program, sorted(set(findings or _compile(bundle)))
+
+
+def _deciding(program: Program) -> Iterator[Finding]:
+    """What is wrong with the rules that decide. They are judged without the tests, as they run without them."""
+    yield from _structure(program)
+    for rule in _definitions(program):
+        yield from _functions(program, rule)
+    circles = list(_chains(program))
+    yield from circles or (
+        *_uncollected(program), *_unread(program), *unanswered(program), *_parity(program),
+    )  # fmt: skip
+
+
+def _tests(program: Program) -> Iterator[Finding]:
+    """What is wrong with the tests, which run beside everything else, and what stands there by mistake."""
+    for rule in _definitions(program):
+        if rule.module.file.endswith(TEST_SUFFIX):
+            yield from _functions(program, rule)
+            yield from _mislaid(rule)
+    yield from _conflicts(program)
+    if not list(_chains(program.deciding)):
+        yield from _chains(program)
+
+
+def _mislaid(rule: Rule) -> Iterator[Finding]:
+    """A verdict, a mask or a decision that stands in a test file is in no decision."""
+    path = tuple(str(part).lower() for part in rule.path)
+    if (path[:2] == _RULES and path[-1] in VERDICTS) or path[:3] == _HIDE or path == _ENTRY:
+        message = f"{rule.name} stands in a test file, which never decides; rename the file"
+        yield Finding(file=rule.module.file, line=rule.line, rule="contract", message=message)
 
 
 def _spelling(path: str, source: str) -> Iterator[Finding]:
@@ -114,15 +143,20 @@ def _structure(program: Program) -> Iterator[Finding]:
         place = next(owners, program.modules[0])
         message = f"the package guardrail has no rule `{_ENTRY[-1]}`; leave that package to guardrail"
         yield Finding(file=place.file, line=1, rule="entry-point", message=message)
-    packages = {module.package for module in program.modules}
     for rule in _definitions(program):
         yield from _placed(rule)
-        if rule.path in packages:
-            message = f"the rule {rule.name} stands where a package stands; rename one of them"
-            yield Finding(file=rule.module.file, line=rule.line, rule="conflict", message=message)
+    yield from _conflicts(program)
     if "guardrail" in program.data:
         message = "data may not stand under `guardrail`, where rules stand; put it under `settings`"
         yield Finding(file="data.json", line=1, rule="conflict", message=message)
+
+
+def _conflicts(program: Program) -> Iterator[Finding]:
+    packages = {module.package for module in program.modules}
+    for rule in _definitions(program):
+        if rule.path in packages:
+            message = f"the rule {rule.name} stands where a package stands; rename one of them"
+            yield Finding(file=rule.module.file, line=rule.line, rule="conflict", message=message)
 
 
 def _placed(rule: Rule) -> Iterator[Finding]:
@@ -197,10 +231,43 @@ def _uncollected(program: Program) -> Iterator[Finding]:
         )
         yield Finding(file=program.modules[0].file, line=1, rule="entry-point", message=message)
     for rule in _definitions(program):
-        lost = rule.kind == "set" and rule.path[-1] in VERDICTS and rule.path not in seen
-        if lost and not rule.module.file.endswith(TEST_SUFFIX):
-            message = f"{rule.name} is not collected: put it in a package guardrail.rules.NAME"
+        name = str(rule.path[-1]).lower()
+        if rule.kind == "set" and rule.path not in seen and name in {*VERDICTS, "hide"}:
+            package = "guardrail.mask" if name == "hide" else "guardrail.rules.NAME"
+            message = f"{rule.name} is not collected: put it in a package {package}"
+            if name != rule.path[-1]:
+                message += f", and call it {name}"
             yield Finding(file=rule.module.file, line=rule.line, rule="contract", message=message)
+
+
+def _unread(program: Program) -> Iterator[Finding]:
+    """A set in a pack that is no verdict and that nobody reads: most likely a verdict that is misspelt."""
+    seen = {read for path in program.rules for read in _reads(program, path)}
+    collected = _collected(program)
+    for rule in _definitions(program):
+        in_pack, name = rule.path[:2] == _RULES, str(rule.path[-1])
+        if not in_pack and rule.path[:2] != _MASK:
+            continue
+        known = collected if in_pack else frozenset({"hide"})
+        misspelt = name.lower() in {*VERDICTS, "hide"}
+        if rule.path in seen or name in known or not (rule.kind == "set" or misspelt):
+            continue
+        near = did_you_mean(name, known)
+        advice = near or f"; read it in a rule, or call it {' or '.join(sorted(known))}"
+        message = f"nobody reads {rule.name}{advice}"
+        yield Finding(file=rule.module.file, line=rule.line, rule="contract", message=message)
+
+
+def _collected(program: Program) -> frozenset[str]:
+    """The names that are collected from packs: what the package guardrail mentions, beside the mask."""
+    names = set(VERDICTS)
+    for path, rules in program.rules.items():
+        for rule in rules if path[:-1] == _ENTRY[:-1] else ():
+            for scope, term in terms_in(program, rule):
+                read = scope.path(term)
+                if term.kind == "ref" and read[1:3] != _MASK:
+                    names.update(part for part in read[3 if read[0] == "data" else 1 :] if part)
+    return frozenset(names)
 
 
 def _parity(program: Program) -> Iterator[Finding]:
@@ -208,8 +275,7 @@ def _parity(program: Program) -> Iterator[Finding]:
     asked: Asked = {}
     for path in depended_on(program, filter(is_refusal, program.rules)):
         for rule in program.rules[path]:
-            if not rule.module.file.endswith(TEST_SUFFIX):
-                yield from disagreements(program, rule, asked)
+            yield from disagreements(program, rule, asked)
 
 
 def depended_on(program: Program, paths: Iterable[Path], *, collected: bool = False) -> set[Path]:
@@ -225,9 +291,14 @@ def depended_on(program: Program, paths: Iterable[Path], *, collected: bool = Fa
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
-            collects = not collected and path[:1] == _RULES[:1] and path[:2] != _RULES
-            waiting += (read for read in program.graph[path] if not (collects and read[:2] == _RULES))
+            waiting += program.graph[path] if collected else _reads(program, path)
     return seen
+
+
+def _reads(program: Program, path: Path) -> Iterator[Path]:
+    """What a rule asks for, but what the package guardrail collects."""
+    collects = path[:1] == _RULES[:1] and path[:2] != _RULES
+    return (read for read in program.graph[path] if not (collects and read[:2] == _RULES))
 
 
 def is_refusal(path: Path) -> bool:
@@ -254,14 +325,11 @@ def _definitions(program: Program) -> Iterator[Rule]:
 def _compile(bundle: Bundle) -> Iterator[Finding]:
     """What only the interpreter itself can say: variables that are not safe, and the like."""
     try:
+        Interpreter(bundle.rules, bundle.data_json).prepare()
         Interpreter(bundle.modules, bundle.data_json).prepare()
     except RegoError as error:
-        yield Finding(
-            file=error.file or next(iter(bundle.modules)),
-            line=error.line or 1,
-            rule="compile",
-            message=error.text,
-        )
+        file = error.file or next(iter(bundle.modules))
+        yield Finding(file=file, line=error.line or 1, rule="compile", message=error.text)
 
 
 @cache

@@ -7,12 +7,12 @@ thing compare equal: `input["arguments"].x`, `args.x` after `import input.argume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
-from guardrail.bundles import Bundle
+from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.rego.shapes import ANY, BOOLEAN, INPUT, NUMBER, OWNED, RESULTS, TEXT, Shape, step
 from guardrail.rego.syntax import Module, Path, Query, Rule, Statement, Term, subterms
 
@@ -28,6 +28,12 @@ class Program:
 
     modules: Sequence[Module]
     bundle: Bundle
+
+    @cached_property
+    def deciding(self) -> Program:
+        """The part that takes part in decisions: all but the tests, as `Bundle.rules`."""
+        modules = [module for module in self.modules if not module.file.endswith(TEST_SUFFIX)]
+        return Program(modules=modules, bundle=self.bundle)
 
     @cached_property
     def rules(self) -> Mapping[Path, list[Rule]]:
@@ -202,36 +208,45 @@ class Scope:
         return {}
 
 
+def terms_in(program: Program, rule: Rule) -> Iterator[tuple[Scope, Term]]:
+    """Every term that a rule asks for, with what names mean where it stands.
+
+    A reference comes as a whole, and what stands in its brackets comes besides.
+    """
+    for body in rule.bodies:
+        inside = program.scope(rule).entered(body.query)
+        for term in (body.value, rule.key):
+            if term is not None:
+                yield from _in_term(term, inside)
+        yield from _in_query(body.query, inside)
+
+
 def _reads(program: Program, path: Path) -> set[Path]:
     found: set[Path] = set()
     for rule in program.rules[path]:
-        scope = program.scope(rule)
-        for body in rule.bodies:
-            inside = scope.entered(body.query)
-            for term in (body.value, rule.key):
-                if term is not None:
-                    _asked(term, inside, found)
-            _asked_by(body.query, inside, found)
+        for scope, term in terms_in(program, rule):
+            asked = scope.path(term)
+            if asked[:1] == ("data",):
+                found.update(program.read_by(asked[1:]))
     return found
 
 
-def _asked_by(query: Query, scope: Scope, found: set[Path]) -> None:
+def _in_query(query: Query, scope: Scope) -> Iterator[tuple[Scope, Term]]:
     for statement in query.statements:
         for term in (*statement.terms, *statement.modifiers):
-            _asked(term, scope, found)
+            yield from _in_term(term, scope)
         if statement.query is not None:
-            _asked_by(statement.query, scope.declared(statement).entered(statement.query), found)
+            yield from _in_query(statement.query, scope.declared(statement).entered(statement.query))
 
 
-def _asked(term: Term, scope: Scope, found: set[Path]) -> None:
-    inside = scope.entered(term.query) if term.query is not None else scope
+def _in_term(term: Term, scope: Scope) -> Iterator[tuple[Scope, Term]]:
+    inside = scope
     if term.query is not None:
-        _asked_by(term.query, inside, found)
-    path = inside.path(term)
-    if path[:1] == ("data",):
-        found.update(scope.program.read_by(path[1:]))
-    for item in term.items[1:] if term.kind == "ref" and path else term.items:
-        _asked(item, inside, found)
+        inside = scope.entered(term.query)
+        yield from _in_query(term.query, inside)
+    yield inside, term
+    for item in term.items[1:] if term.kind == "ref" and inside.path(term) else term.items:
+        yield from _in_term(item, inside)
 
 
 def _given_by(program: Program, rule: Rule) -> Shape:

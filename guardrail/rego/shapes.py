@@ -2,7 +2,7 @@
 
 `INPUT` is the shape of a policy input (`PolicyInput.json`, schema 1). What stands in it is always present
 and always of its type; everything below `ANY` and `OPEN` comes from a call and may be absent or of
-another type.
+another type. A field whose name ends in `?` may be there or not.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _PATH: Final[Shape] = {
 }  # fmt: skip
 _URL: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "url": TEXT, "scheme": TEXT, "host": TEXT, "address_class": TEXT,
-    "credentials": BOOLEAN,
+    "credentials": BOOLEAN, "port?": ANY,
 }  # fmt: skip
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
-_PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT}
+_PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
+_USAGE: Final[Shape] = {"calls?": ANY, "denied?": ANY, "asked?": ANY, "tools?": ANY, "spent?": ANY}
 
 INPUT: Final[Mapping[str, Shape]] = {
     "schema": NUMBER,
@@ -47,7 +48,7 @@ INPUT: Final[Mapping[str, Shape]] = {
         "commands": (OPEN,), "sql": (OPEN,), "packages": (OPEN,), "secrets": (OPEN,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
-    "usage": OPEN,
+    "usage": _USAGE,
     "history": (_PAST_CALL,),
     "run": {"id": TEXT, "step": NUMBER, "started": TEXT},
     "now": TEXT,
@@ -95,8 +96,13 @@ def step(shape: Shape, name: str | None) -> tuple[Shape, bool]:
     if isinstance(shape, Mapping):
         if name is not None and name in shape:
             return shape[name], True
-        return ANY, False
+        return shape.get(f"{name}?", ANY), False
     return (OWNED, False) if shape == OWNED else (ANY, False)
+
+
+def fields(shape: Mapping[str, Shape]) -> Mapping[str, Shape]:
+    """The fields that an object may have, those that may be absent too."""
+    return {name.removesuffix("?"): inner for name, inner in shape.items()}
 
 
 def is_collection(shape: Shape) -> bool:

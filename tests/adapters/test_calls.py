@@ -97,7 +97,7 @@ def test_a_tool_that_is_not_there_is_denied_and_recorded(
     (message,) = tool_messages(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous))
     assert message.text.startswith("DENIED (nothing was executed): erase\nReason: there is no tool 'erase'")
     assert message.artifact["guardrail"]["codes"] == ["tool.unknown"]
-    assert [listed.tool for listed in guard.ledger.calls("t1")] == ["langgraph/erase"]
+    assert [listed.tool for listed in guard.ledger.calls("t1")] == ["local/erase"]
 
 
 def test_a_look_alike_name_is_no_tool(guard_that: Any) -> None:

@@ -366,7 +366,7 @@ def test_a_retry_of_the_node_repeats_a_read(ledger: Any, asynchronous: bool) -> 
             raise ValueError("once")
         return "read"
 
-    settings = {"langgraph/flaky": ToolSettings(effect="read")}
+    settings = {"local/flaky": ToolSettings(effect="read")}
     guard = Guardrail(policy=ScriptedPolicy("allow"), ledger=ledger, tools=settings)
     retry = RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=ValueError)
     graph = wrap(plain([flaky], [calling(("flaky", {"value": 1}))], retry=retry), guard)
@@ -558,15 +558,15 @@ def test_an_agent_used_as_a_tool_suspends_the_outer_call_and_both_go_on_once(
     )
     wrap(outer, guard)
     run_graph(outer, START_MESSAGES, thread(), asynchronous=asynchronous)
-    assert [approval.tool for approval in guard.ledger.approvals(state="pending")] == ["langgraph/ask_payer"]
+    assert [approval.tool for approval in guard.ledger.approvals(state="pending")] == ["local/ask_payer"]
     answer_all(guard)
     paused = run_graph(outer, None, thread(), asynchronous=asynchronous)
     (waiting,) = guard.ledger.approvals(state="pending")
-    assert (waiting.tool, waiting.chain) == ("langgraph/pay", ("boss", "payer"))
+    assert (waiting.tool, waiting.chain) == ("local/pay", ("boss", "payer"))
     assert [found.id for found in paused["__interrupt__"]] == [waiting.id]
     assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "langgraph/ask_payer": "suspended",
-        "langgraph/pay": "asked",
+        "local/ask_payer": "suspended",
+        "local/pay": "asked",
     }
     assert effects.done == []
     answer_all(guard)
@@ -574,8 +574,8 @@ def test_an_agent_used_as_a_tool_suspends_the_outer_call_and_both_go_on_once(
     assert effects.done == [("pay", 1)]
     assert [message.text for message in tool_messages(result)] == ["paid"]
     assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "langgraph/ask_payer": "returned",
-        "langgraph/pay": "returned",
+        "local/ask_payer": "returned",
+        "local/pay": "returned",
     }
     assert len(guard.ledger.approvals()) == 2
 
@@ -622,8 +622,8 @@ def test_an_inner_agent_that_nobody_could_resume_waits_in_place_or_is_denied(
     assert "__interrupt__" not in result
     assert effects.done == ([("pay", 1)] if waits else [])
     assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "langgraph/ask_payer": "returned",
-        "langgraph/pay": "returned" if waits else "denied",
+        "local/ask_payer": "returned",
+        "local/pay": "returned" if waits else "denied",
     }
 
 

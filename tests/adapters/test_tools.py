@@ -309,7 +309,7 @@ def test_a_call_past_its_deadline_is_not_known(ledger: Any) -> None:
         release.wait(10)
         return "late"
 
-    settings = {"langgraph/slow": ToolSettings(deadline="50ms")}
+    settings = {"local/slow": ToolSettings(deadline="50ms")}
     guard = Guardrail(policy=ScriptedPolicy("allow"), ledger=ledger, tools=settings)
     with pytest.raises(UnknownOutcome, match=r"^UNKNOWN OUTCOME"):
         guard_tool(slow, guard, agent="payer").invoke({"value": 1})

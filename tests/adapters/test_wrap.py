@@ -108,6 +108,8 @@ def test_strict_refuses_what_is_not_guarded_and_leaves_the_graph_alone(guard_tha
     with pytest.raises(ConfigError, match="~loose: loose: NOT guarded") as refused:
         wrap(graph, guard_that(), strict=True)
     assert "guard_tool" in refused.value.fix
+    with pytest.raises(ConfigError, match="~loose: loose: NOT guarded"):
+        wrap(graph, guard_that(strict=True))
     graph.invoke(START_MESSAGES)
     assert effects.done == [("loose", 1)]
 
@@ -319,6 +321,13 @@ def test_the_middleware_in_a_wrapped_graph_judges_once(guard_that: Any, asynchro
     assert judged == [999]
 
 
+def test_coverage_knows_the_middleware(guard_that: Any) -> None:
+    middleware = [Edit(), GuardrailMiddleware(guard_that(), agent="payer")]
+    report = coverage(agent([Effects().tool("pay")], [], name="other", middleware=middleware))
+    assert [(item.tools, item.agent, item.guarded) for item in report.items] == [(("pay",), "payer", True)]
+    assert not report.net
+
+
 @BOTH
 def test_the_middleware_pauses_and_goes_on(guard_that: Any, asynchronous: bool) -> None:
     effects = Effects()
@@ -419,7 +428,7 @@ def test_the_net_stops_a_loose_tool_and_records_it(guard_that: Any, asynchronous
         run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
     assert effects.done == []
     assert [(listed.tool, listed.agent, listed.state) for listed in guard.ledger.calls("t1")] == [
-        ("langgraph/loose", "outer", "denied")
+        ("local/loose", "outer", "denied")
     ]
 
 

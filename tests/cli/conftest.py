@@ -65,6 +65,10 @@ class Project:
         self.sent: list[tuple[str, int]] = []
         self.configure(CONFIG)
 
+    @property
+    def configured(self) -> str:
+        return (self.folder / "guardrail.toml").read_text(encoding="utf-8")
+
     def configure(self, text: str) -> None:
         (self.folder / "guardrail.toml").write_text(text, encoding="utf-8")
 

@@ -95,7 +95,7 @@ def test_who_is_not_named_is_the_user_of_this_computer_and_that_is_said(project:
     [
         ("payer", "payer is an agent of this call"),
         ("mallory", "mallory is not an approver"),
-        (" ", "a vote names"),
+        (" ", "no plain name"),
     ],
 )
 def test_who_may_not_vote_is_told_before_the_word_is_asked_for(
@@ -217,3 +217,12 @@ def test_an_unknown_id_says_where_the_ids_are(project: Any, guardrail: Guardrail
         "",
         "there is no approval 'feed'\nTo do: list them with `guardrail approvals --all`\n",
     )
+
+
+def test_where_the_configuration_names_people_nobody_else_votes(project: Any, guardrail: Guardrail):
+    approval = project.ask()
+    project.configure(project.configured + "\n[people.bob]\n")
+    for command in ("approve", "reject"):
+        refused = guardrail(command, approval, "--as", "anna")
+        assert (refused.exit_code, "anna is not one of the people" in refused.stderr) == (1, True)
+    assert guardrail("approve", approval, "--as", "bob", "--yes").exit_code == 0

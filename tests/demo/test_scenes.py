@@ -96,7 +96,7 @@ def test_the_person_sees_the_complete_call(scenes, stage, console):
     (approval,) = stage.guard.ledger.approvals()
     shown = printed(console)
     assert '{"account":"ACC-2001","amount_cents":24000,"memo":"invoice 101"}' in shown
-    assert "supervisor > payer > langgraph/send_money" in shown
+    assert "supervisor > payer > local/send_money" in shown
     assert (approval.id in shown, approval.digest in shown) == (True, True)
     assert stage.guard.ledger.runs()[0].principal == Principal(id="user:anna").id
 
@@ -105,8 +105,8 @@ def test_what_comes_out_otherwise_is_named(scenes):
     config = Path(scenes.setting.folder) / "guardrail.toml"
     config.write_text(
         config.read_text().replace(
-            '"langgraph/list_files", "langgraph/write_file",\n  "langgraph/http_get"',
-            '"langgraph/list_files",\n  "langgraph/http_get"',
+            '"local/list_files", "local/write_file",\n  "local/http_get"',
+            '"local/list_files",\n  "local/http_get"',
         )
     )
     with opened(scenes.setting) as stage:

@@ -218,3 +218,47 @@ def test_under_a_prefork_server_that_loads_the_application_first(tmp_path: Path)
         assert {found.state for found in ledger.calls("run")} == {"returned"}
         assert ledger.verify().ok
         assert not any(log.held for log in ledger.status().logs)
+
+
+def test_threads_that_fork_at_the_same_time(ledger: Ledger) -> None:
+    def work(name: int) -> None:
+        for turn in range(3):
+            in_child(lambda turn=turn: ran(ledger, call(f"{name}-{turn}")) and None)()  # type: ignore[misc]
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ledger.calls("run")) == 12
+    assert ledger.verify().ok
+
+
+def test_with_an_unsafe_sqlite_a_forked_child_is_refused(path: Path) -> None:
+    code = """
+import os, sys
+sys.modules["pysqlite3"] = None
+from guardrail.errors import LedgerUnavailable
+from guardrail.ledger import Ledger, connection
+connection.driver.sqlite_version_info = (3, 40, 1)
+from tests.ledger.lines import call, ran
+ledger = Ledger.open(sys.argv[1])
+ran(ledger, call(1))
+if os.fork() == 0:
+    for use in (lambda: ledger.read_run("run"), lambda: ran(ledger, call(2))):
+        try:
+            use()
+        except LedgerUnavailable as error:
+            print(error.message, flush=True)
+    os._exit(0)
+os.wait()
+ran(ledger, call(3))
+print(len(ledger.calls("run")), ledger.verify().ok)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    refused, refused_again, end = done.stdout.splitlines()
+    assert "loses data when several processes share a ledger" in refused
+    assert refused_again == refused
+    assert end == "2 True"

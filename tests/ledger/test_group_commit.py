@@ -136,8 +136,11 @@ def test_a_write_that_breaks_inside_the_transaction_fails_alone(ledger: Ledger, 
 
 def test_a_cancelled_task_does_not_undo_its_write(ledger: Ledger) -> None:
     async def cancelled() -> None:
-        task = asyncio.ensure_future(ledger.write_async(admit(call(1)), alone=False))
-        neighbour = asyncio.ensure_future(ledger.write_async(admit(call(2)), alone=False))
+        async def write() -> Admission:
+            return await ledger.write_async(admit(call(1)), alone=False)
+
+        task = asyncio.create_task(write())
+        neighbour = ledger.write_async(admit(call(2)), alone=False)
         await asyncio.sleep(0)
         task.cancel()
         assert isinstance(await neighbour, Ticket)

@@ -99,12 +99,26 @@ def test_silence_is_a_refusal_wherever_it_is_met(ledger: Ledger, clock: Clock, w
     assert ledger.verify().ok
 
 
-def test_an_approval_that_was_given_in_time_does_not_expire(ledger: Ledger, clock: Clock) -> None:
+def test_a_yes_can_be_used_for_as_long_as_people_would_have_been_waited_for(
+    ledger: Ledger, clock: Clock
+) -> None:
     request = asked(ledger, ask(expires_in=60))
+    clock.forward(seconds=50)
     ledger.vote(request.id, "bob", "approve", channel="cli")
-    clock.forward(days=3)
+    clock.forward(seconds=50)
     assert ledger.expire_due() == ()
     assert isinstance(ledger.write(admit_asking(call()), alone=True), Ticket)
+
+
+def test_a_yes_that_was_not_used_in_time_is_none(ledger: Ledger, clock: Clock) -> None:
+    request = asked(ledger, ask(expires_in=60))
+    ledger.vote(request.id, "bob", "approve", channel="cli")
+    clock.forward(seconds=61)
+    stopped = ledger.write(admit_asking(call()), alone=True)
+    assert isinstance(stopped, Stopped)
+    assert (stopped.heading, stopped.reasons[0].code) == ("REJECTED", "approval.expired")
+    assert ledger.approval(request.id).state == "expired"
+    assert ledger.verify().ok
 
 
 def test_a_withdrawn_request_stops_the_call(ledger: Ledger) -> None:
@@ -198,7 +212,7 @@ def test_who_may_not_vote_is_told_why(ledger: Ledger) -> None:
     request = asked(ledger, ask("bob", "eve", quorum=2))
     ledger.vote(request.id, "bob", "approve", channel="cli")
     for person, why in (("payer", "agents do not vote"), ("bob", "has voted"), ("mallory", "is not an approver"),
-                        (" ", "names the person")):  # fmt: skip
+                        (" ", "plain name")):  # fmt: skip
         with pytest.raises(Conflict, match=why):
             ledger.vote(request.id, person, "approve", channel="cli")
     with pytest.raises(Conflict, match="is not a vote"):

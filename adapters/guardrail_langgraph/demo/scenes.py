@@ -26,7 +26,7 @@ from guardrail_langgraph.demo.stage import Setting, Stage
 PATIENCE: Final = 60.0
 """Seconds until the second process must have begun to pay."""
 
-PAYMENTS: Final = "tool:langgraph/send_money"
+PAYMENTS: Final = "tool:local/send_money"
 HALT_REASON: Final = "the bank asks us to wait"
 
 ALLOWED, DENIED, ASKED, HALTED, UNKNOWN = "1-allowed", "2-denied", "3-asked", "4-halted", "5-unknown"
@@ -138,10 +138,10 @@ class Scenes:
         self.show.scene(4, "HALTED", "an operator stops all payments, in every process, at once")
         ledger, before = stage.guard.ledger, self._balances()
         ledger.halt(PAYMENTS, OPERATOR, HALT_REASON)
-        self.show.note(f"guardrail halt --tool langgraph/send_money --reason {HALT_REASON!r}")
+        self.show.note(f"guardrail halt --tool local/send_money --reason {HALT_REASON!r}")
         self._play(stage, HALTED, PAY_103)
         ledger.unhalt(PAYMENTS, OPERATOR)
-        self.show.note("guardrail unhalt --tool langgraph/send_money")
+        self.show.note("guardrail unhalt --tool local/send_money")
         self.show.world(self._moved(before))
         self._told(
             stage,

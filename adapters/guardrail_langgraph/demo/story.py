@@ -140,7 +140,7 @@ def _account(scenes: Scenes, stage: Stage) -> None:
         call
         for run in stage.guard.ledger.runs()
         for call in stage.guard.ledger.calls(run.id)
-        if call.tool == "langgraph/send_money" and call.state == "returned"
+        if call.tool == "local/send_money" and call.state == "returned"
     ]
     show, bank = scenes.show, scenes.setting.bank
     show.expect("calls that paid, for the transfers of the bank", told=len(bank.transfers()), found=len(paid))

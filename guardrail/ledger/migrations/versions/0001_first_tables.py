@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_logs()
     _create_calls()
     _create_approvals()
+    _create_limits()
     _create_definitions()
     _create_indexes()
     for verb in ("UPDATE", "DELETE"):
@@ -121,21 +122,6 @@ def _create_approvals() -> None:
 
 def _create_definitions() -> None:
     op.create_table(
-        "budgets",
-        *_text("scope", "name", "unit"),
-        *_integer("used", "limit"),
-        sa.PrimaryKeyConstraint("scope"),
-        sqlite_with_rowid=False,
-        sqlite_strict=True,
-    )
-    op.create_table(
-        "controls",
-        *_text("scope", "by", "reason", "at"),
-        sa.PrimaryKeyConstraint("scope"),
-        sqlite_with_rowid=False,
-        sqlite_strict=True,
-    )
-    op.create_table(
         "policies",
         *_text("revision"),
         *_blob("bundle"),
@@ -158,6 +144,24 @@ def _create_definitions() -> None:
         *_text("run", "name"),
         *_blob("value"),
         sa.PrimaryKeyConstraint("run", "name"),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
+    )
+
+
+def _create_limits() -> None:
+    op.create_table(
+        "budgets",
+        *_text("scope", "name", "unit"),
+        *_integer("used", "limit"),
+        sa.PrimaryKeyConstraint("scope"),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "controls",
+        *_text("scope", "by", "reason", "at"),
+        sa.PrimaryKeyConstraint("scope"),
         sqlite_with_rowid=False,
         sqlite_strict=True,
     )
