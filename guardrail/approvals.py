@@ -18,7 +18,8 @@ from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
 ApprovalState = Literal["pending", "approved", "rejected", "expired", "cancelled", "consumed"]
-"""pending → approved → consumed; pending → rejected, expired or cancelled; approved → expired. Nothing leads back."""
+"""pending → approved → consumed; pending → rejected, expired or cancelled; approved → expired or
+cancelled (where a new request, with other requirements, takes its place). Nothing leads back."""
 
 Answer = Literal["approve", "reject"]
 """The two votes there are."""

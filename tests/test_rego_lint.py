@@ -183,6 +183,8 @@ def test_a_setting_that_no_rule_reads_is_a_warning():
     "source",
     [
         "all := data.settings\n\nlimit := all.limit\n",
+        "limit := all.limit if all := data.settings\n",
+        "names := [name | some name, _ in data.settings]\n",
         'limit := object.get(data.settings, "limit", 5)\n',
         'limit := object.get(data.settings, ["limit", "day"], 5)\n',
         "limit := data.settings[input.tool.name]\n",
@@ -191,6 +193,13 @@ def test_a_setting_that_no_rule_reads_is_a_warning():
 )
 def test_a_setting_is_read_however_it_is_spelt(source: str):
     assert found(f"\n{source}", {"settings": {"limit": 1}}) == []
+
+
+def test_a_setting_that_only_a_variable_passes_by_is_not_read():
+    source = "\nlimit := all.limit if all := data.settings\n"
+    assert found(source, {"settings": {"limit": 1, "limits": 2}}) == [
+        ("data.json", 1, "unused-setting", "warning")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +213,10 @@ def test_a_setting_is_read_however_it_is_spelt(source: str):
         ),
         (
             {"zzz": 1},
-            "no rule reads settings.zzz; those that are read: approval, credentials, denials, hosts, "
-            "private_hosts, protected, repeats, secret_arguments, strangers",
+            (
+                "no rule reads settings.zzz; those that are read: approval, credentials, denials, hosts, "
+                "private_hosts, protected, repeats, secret_arguments, strangers"
+            ),
         ),
     ],
 )

@@ -153,8 +153,8 @@ REFUSED_NEGATIONS = {
     ),
     "not data.settings[input.point] == 1": (
         "data.settings[input.point]",
-        "absent_is_fine if data.settings[input.point] == 1",
-        "not absent_is_fine",
+        "point_is_fine if data.settings[input.point] == 1",
+        "not point_is_fine",
     ),
     "not input.arguments.x + 1 == 2": (
         "input.arguments.x",

@@ -260,8 +260,9 @@ ROOT = Path(__file__).parents[1]
         "adapters/guardrail_langgraph/demo/files/policies",
     ],
 )
-def test_the_policies_of_every_example_are_clean(folder: str):
-    assert lint(Bundle.join(Bundle.shipped(), Bundle.from_directory(ROOT / folder))) == []
+def test_the_policies_of_every_example_have_no_errors(folder: str):
+    found = lint(Bundle.join(Bundle.shipped(), Bundle.from_directory(ROOT / folder)))
+    assert [finding for finding in found if finding.severity == "error"] == []
 
 
 def test_the_shipped_policies_are_clean_beside_their_tests():

@@ -1,10 +1,7 @@
-"""Guardrail for LangGraph: every tool call of every agent in a graph goes down the line.
+"""Guardrail for LangGraph: `wrap` puts every tool call of every agent in a compiled graph under a guard.
 
-from guardrail import Guardrail
-from guardrail_langgraph import wrap
-
-guard = Guardrail.from_config("guardrail.toml")
-graph = wrap(graph, guard, agents={"researcher": "researcher", "payer": "payer"})
+`guard_tool` is for tools that functions call themselves, `coverage` says what is guarded and what is not,
+`GuardrailMiddleware` is for agents whose graph is not at hand. `testing` has a scripted chat model.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -14,7 +14,7 @@ from guardrail.guard import Guardrail
 from guardrail_langgraph.arguments import Arguments, arguments_of
 
 SERVER: Final = "local"
-"""The server that tools of a graph belong to, unless told otherwise: `langgraph/NAME` in guardrail.toml."""
+"""The server that tools of a graph belong to, unless told otherwise: they run in this process."""
 
 _MAX_DEFINED: Final = 1024
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -19,6 +19,7 @@ from guardrail.errors import CallError, InvalidArguments, InvalidTool, LedgerErr
 from guardrail.execution import Attempt
 from guardrail.outcomes import Outcome, Status
 from guardrail.runs import Run, chain_to
+from guardrail_langgraph.arguments import Arguments
 from guardrail_langgraph.binding import Binding
 from guardrail_langgraph.chains import chain_of, remember_handoffs
 from guardrail_langgraph.codec import MessageCodec
@@ -166,51 +167,22 @@ def walk(
     Raises:
         Refused: it cannot be stated as a call.
     """
-    place, guard = request.place, binding.guard
-    run = place.run()
-    agent: Agent | None = None
-    tool: Tool | None = None
-    try:
-        guard.start(run)
-        agent = guard.agent(binding.agent, _chain(binding, place, run))
-        _attributed(agent, binding)
-        if request.tool is None:
-            raise InvalidTool(
-                f"there is no tool {request.name!r}", fix="use one of the tools that were offered"
-            )
-        tool, arguments = binding.definition(request.tool)
-        call = Call.of(
-            arguments.validate(_as_object(request)),
-            run=run.id,
-            id=request.id,
-            scope=place.scope,
-            principal=run.principal,
-            agent=agent,
-            tool=tool,
-        )
-    except (CallError, LedgerError) as error:
-        stated, outcome = guard.refuse(
-            run=run,
-            call_id=request.id,
-            scope=place.scope,
-            agent=agent or guard.agent(binding.agent, (binding.agent,)),
-            tool=tool or binding.unknown(request.name if request.tool is None else request.tool.name),
-            code=_code(error),
-            message=error.message,
-            fix=error.fix or None,
-        )
-        raise Refused(stated, outcome) from error
+    place, run = request.place, request.place.run()
+    call, arguments = _stated(binding, request, run)
     around = current_execution()
     pausable = place.durable and binding.durable
     if around is not None:
         pausable = pausable and around.pausable and place.beneath(around.place)
 
+    def below(judged: Call) -> AbstractContextManager[None]:
+        return executing(Execution(call=judged, place=place, pausable=pausable, guard=binding.guard), run)
+
     def invoke(judged: Call) -> Any:
-        with executing(Execution(call=judged, place=place, pausable=pausable, guard=guard), run):
+        with below(judged):
             return _checked(execute(arguments.given(judged.arguments)))
 
     async def invoke_async(judged: Call) -> Any:
-        with executing(Execution(call=judged, place=place, pausable=pausable, guard=guard), run):
+        with below(judged):
             return _checked(await execute(arguments.given(judged.arguments)))
 
     attempt = Attempt(
@@ -220,10 +192,44 @@ def walk(
         codec=_CODEC,
         status=_status,
     )
-    waiting: Waiting = (
-        "suspend" if pausable else "wait" if binding.without_checkpointer == "wait" else "answer"
-    )
+    in_place: Waiting = "wait" if binding.without_checkpointer == "wait" else "answer"
+    waiting: Waiting = "suspend" if pausable else in_place
     return Walk(binding=binding, place=place, run=run, attempt=attempt, waiting=waiting)
+
+
+def _stated(binding: Binding, request: Request, run: Run) -> tuple[Call, Arguments]:
+    guard = binding.guard
+    agent: Agent | None = None
+    tool: Tool | None = None
+    try:
+        guard.start(run)
+        agent = guard.agent(binding.agent, _chain(binding, request.place, run))
+        _attributed(agent, binding)
+        if request.tool is None:
+            raise InvalidTool(f"there is no tool {request.name!r}", fix="use a tool that was offered")
+        tool, arguments = binding.definition(request.tool)
+        call = Call.of(
+            arguments.validate(_as_object(request)),
+            run=run.id,
+            id=request.id,
+            scope=request.place.scope,
+            principal=run.principal,
+            agent=agent,
+            tool=tool,
+        )
+    except (CallError, LedgerError) as error:
+        call, outcome = guard.refuse(
+            run=run,
+            call_id=request.id,
+            scope=request.place.scope,
+            agent=agent or guard.agent(binding.agent, (binding.agent,)),
+            tool=tool or binding.unknown(request.name if request.tool is None else request.tool.name),
+            code=_code(error),
+            message=error.message,
+            fix=error.fix or None,
+        )
+        raise Refused(call, outcome) from error
+    return call, arguments
 
 
 def _chain(binding: Binding, place: Place, run: Run) -> tuple[str, ...]:

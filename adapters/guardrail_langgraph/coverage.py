@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
+from langgraph.pregel.remote import RemoteGraph
 
 from guardrail_langgraph.interception import interception, middleware_agent
 from guardrail_langgraph.net import has_net
@@ -21,7 +22,7 @@ class Item:
 
     Attributes:
         kind: `tool node`; `tool`: one that functions call themselves; `provider tool`: one that the model's
-            provider runs, where no guard of this side stands.
+            provider runs; `remote graph`: one that runs on a server. Nothing of this side guards the latter two.
         path: how it is reached from the graph, `/` between the steps.
         tools: names of its tools.
         agent: who it acts for, where it is guarded.
@@ -39,6 +40,8 @@ class Item:
             said = f"guarded as {self.agent}"
         elif self.kind == "provider tool":
             said = "NOT guarded: the provider runs it; take it from the model's tools"
+        elif self.kind == "remote graph":
+            said = "NOT guarded: guard it where it runs"
         elif self.kind == "tool":
             said = "NOT guarded: use guard_tool (the net refuses it when it is called)"
         else:
@@ -112,6 +115,6 @@ def _agent(thing: Any) -> str | None:
 def _names(thing: Any) -> tuple[str, ...]:
     if isinstance(thing, ToolNode):
         return tuple(sorted(thing.tools_by_name))
-    if isinstance(thing, BaseTool):
-        return (thing.name,)
+    if isinstance(thing, (BaseTool, RemoteGraph)):
+        return (str(thing.name),)
     return (str(thing.get("name") or thing.get("type") or next(iter(thing), "?")),)

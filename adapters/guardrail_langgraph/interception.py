@@ -123,6 +123,8 @@ def _judged(request: ToolCallRequest, arguments: dict[str, Any]) -> ToolCallRequ
 class Interception:
     """The guard in one tool node, around its tools and inside of the wrappers that it had.
 
+    Takes the place of an earlier one.
+
     Raises:
         InvalidTool: the node keeps its wrappers elsewhere; this langgraph-prebuilt is not supported.
     """
@@ -135,7 +137,12 @@ class Interception:
             )
         self.binding = binding
         self._node = node
-        self._before: tuple[Any, Any] = (getattr(node, _WRAPPERS[0]), getattr(node, _WRAPPERS[1]))
+        earlier = interception(node)
+        self._before: tuple[Any, Any] = (
+            earlier._before  # noqa: SLF001  (of this class)
+            if earlier is not None
+            else (getattr(node, _WRAPPERS[0]), getattr(node, _WRAPPERS[1]))
+        )
 
     def install(self) -> None:
         """Put the guard into the node."""

@@ -19,10 +19,11 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel import Pregel
+from langgraph.pregel.remote import RemoteGraph
 
 Graph: TypeAlias = Pregel[Any, Any, Any, Any]
-Kind = Literal["tool node", "tool", "provider tool"]
-"""`tool`: one that no tool node runs. `provider tool`: one that the model's provider runs, out of reach."""
+Kind = Literal["tool node", "tool", "provider tool", "remote graph"]
+"""`tool`: one that no tool node runs. `provider tool` and `remote graph`: what runs elsewhere, out of reach."""
 
 _LIBRARIES: Final = ("langchain", "langgraph", "langsmith")
 _FOREIGN: Final = frozenset({*sys.stdlib_module_names, "guardrail", "pydantic", "pydantic_core"})
@@ -120,6 +121,8 @@ def _kind(step: _Step) -> Kind | None:
         return "tool node"
     if isinstance(step.thing, BaseTool):
         return None if step.library else "tool"
+    if isinstance(step.thing, RemoteGraph):
+        return "remote graph"
     return "provider tool" if step.shown and is_provider_tool(step.thing) else None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar, cast
 
 from langgraph.prebuilt import ToolNode
+from langgraph.pregel import Pregel
 
 from guardrail.errors import ConfigError, InvalidTool
 from guardrail.guard import Guardrail
@@ -49,13 +51,38 @@ def wrap(
             something is not guarded. The graph is as it was.
         InvalidTool: a tool cannot be guarded as it stands. The graph is as it was.
     """
+    if not isinstance(cast("object", graph), Pregel):
+        raise ConfigError(f"a {type(graph).__name__} is no compiled graph", fix="wrap what compile() returns")
     graphs, found = walk(graph)
     if guard.strict if strict is None else strict:
         _refuse_unguarded(found)
     named = _Names(agents or {})
+    bindings = _bindings(found, named, guard, server, without_checkpointer)
+    outermost = Binding(guard=guard, agent=named.outermost(graph), server=server)
+    named.refuse_unused(graphs, found)
+    _refuse_ambiguous(found, outermost)
+    interceptions = [Interception(binding, node) for node, binding in bindings]
+    for interceptor in interceptions:
+        interceptor.install()
+    net = Net(outermost)
+    for each in graphs:
+        config = each.config or {}
+        if not has_net(config.get("callbacks")):
+            each.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
+    return graph
+
+
+def _bindings(
+    found: Iterable[Found],
+    named: _Names,
+    guard: Guardrail,
+    server: str,
+    without_checkpointer: WithoutCheckpointer,
+) -> list[tuple[ToolNode, Binding]]:
+    """Who each tool node acts for."""
     nodes = [(node, places, named.agent_of(node, places)) for node, places in _tool_nodes(found)]
     alone = len({agent for _, _, agent in nodes}) == 1
-    installed: list[Interception] = []
+    bindings: list[tuple[ToolNode, Binding]] = []
     for node, places, agent in nodes:
         binding = Binding(
             guard=guard,
@@ -66,19 +93,8 @@ def wrap(
             durable=all(place.durable for place in places),
             without_checkpointer=without_checkpointer,
         )
-        if not _is_installed(node, binding):
-            installed.append(Interception(binding, node))
-    outermost = Binding(guard=guard, agent=named.outermost(graph), server=server)
-    named.refuse_unused(graphs, found)
-    _refuse_ambiguous(found, outermost)
-    for interceptor in installed:
-        interceptor.install()
-    net = Net(outermost)
-    for each in graphs:
-        config = each.config or {}
-        if not has_net(config.get("callbacks")):
-            each.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
-    return graph
+        bindings.append((node, _over(interception(node), binding, node)))
+    return bindings
 
 
 def unwrap(graph: _G) -> _G:
@@ -106,17 +122,27 @@ def _tool_nodes(found: Iterable[Found]) -> list[tuple[ToolNode, list[Found]]]:
     return list(nodes.values())
 
 
-def _is_installed(node: ToolNode, binding: Binding) -> bool:
-    present = interception(node)
+def _over(present: Interception | None, binding: Binding, node: ToolNode) -> Binding:
+    """A binding over the one of an earlier `wrap`, of an inner graph or of this one."""
     if present is None:
-        return False
-    if present.binding.guard is not binding.guard or present.binding.agent != binding.agent:
+        return binding
+    before = present.binding
+    same = before.guard is binding.guard and (
+        (before.agent, before.server, before.without_checkpointer)
+        == (binding.agent, binding.server, binding.without_checkpointer)
+    )
+    if not same:
         raise ConfigError(
             f"the tool node with {', '.join(sorted(node.tools_by_name))} is guarded already, as "
-            f"{present.binding.agent!r}, and would now be guarded as {binding.agent!r}",
-            fix="unwrap the graph first, or wrap it with the same guard and names",
+            f"{before.agent!r}, and would now be guarded as {binding.agent!r} or in another way",
+            fix="unwrap the graph first, or wrap it with the same guard, names and settings",
         )
-    return True
+    return replace(
+        binding,
+        entry=before.entry or binding.entry,
+        alone=before.alone and binding.alone,
+        durable=before.durable and binding.durable,
+    )
 
 
 def _refuse_unguarded(found: Iterable[Found]) -> None:

@@ -251,6 +251,24 @@ class Database:
 
     # -- reading -------------------------------------------------------------------------------------
 
+    def is_still(self, seen: tuple[int, int] | None) -> bool:
+        """Whether nobody else has committed since; False also where that cannot be told without waiting.
+
+        Args:
+            seen: which writing connection it was, and its `data_version` then.
+        """
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if self._writer is None:
+                return False
+            (version,) = self._writer.execute("PRAGMA data_version").fetchone()
+        except DriverError:
+            return False
+        finally:
+            self.lock.release()
+        return (self.opened, version) == seen
+
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """A connection that only reads; what it raises is translated.

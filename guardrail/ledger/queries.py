@@ -99,7 +99,11 @@ class Reader:
 
     def run_state(self, run: str) -> RunState:
         """The run as of its last commit; what this process has published is used while it is still that."""
-        published = self._writer.memory.published
+        memory = self._writer.memory
+        published = memory.published
+        known = published.get(run)
+        if known is not None and self._database.is_still(memory.seen):
+            return known.state
         with self._database.reading() as connection:
             found = connection.execute(_POSITION, (run,)).fetchone()
             if found is None:

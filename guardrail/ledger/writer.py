@@ -18,8 +18,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
+from guardrail.admission import Ticket
 from guardrail.errors import GuardrailError, LedgerError, LedgerUnavailable
 from guardrail.ledger import leases
+from guardrail.ledger.batches import Batch, Held, Item, answer_all
 from guardrail.ledger.connection import Database, DriverError, code, is_environment, translate
 from guardrail.ledger.identity import Identity
 from guardrail.ledger.memory import Memory
@@ -31,73 +33,6 @@ RIDE: Final = 0.02
 """How long a buffered outcome waits for company, in seconds."""
 _RETRY: Final = 1.0
 _log: Final = logging.getLogger("guardrail.ledger")
-_UNANSWERED: Final = object()
-
-
-class _Item:
-    """One write on its way, and where its answer goes."""
-
-    __slots__ = ("answer", "error", "future", "write")
-
-    def __init__(self, write: Write, future: asyncio.Future[Any] | None = None) -> None:
-        self.write = write
-        self.future = future
-        self.answer: Any = _UNANSWERED
-        self.error: Exception | None = None
-
-    def failure(self) -> Exception | None:
-        """Why there is no answer, if there is none."""
-        if self.error is None and isinstance(self.answer, GuardrailError):
-            return self.answer  # refused, and that was committed
-        if self.error is None and self.answer is _UNANSWERED:
-            return LedgerUnavailable("the ledger did not commit this", fix="see the log")
-        return self.error
-
-    def result(self) -> Any:
-        failure = self.failure()
-        if failure is not None:
-            raise failure
-        return self.answer
-
-
-class _Held(asyncio.Future[Any]):
-    """An answer that cannot be cancelled: whoever awaits it learns of a cancellation once it is there."""
-
-    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002
-        return False
-
-
-class _Batch:
-    """Writes that will be committed together, and the gate at which their callers wait."""
-
-    __slots__ = ("gate", "items")
-
-    def __init__(self) -> None:
-        self.items: list[_Item] = []
-        self.gate = threading.Lock()
-        self.gate.acquire()
-
-    def finish(self) -> None:
-        """Wake whoever waits: threads by the gate, one after the other; tasks by one call for each loop."""
-        self.gate.release()
-        loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
-        for item in self.items:
-            if item.future is not None:
-                loops.setdefault(item.future.get_loop(), []).append(item)
-        for loop, items in loops.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_answer, items)
-
-
-def _answer(items: list[_Item]) -> None:
-    for item in items:
-        if item.future is None or item.future.done():
-            continue
-        failure = item.failure()
-        if failure is not None:
-            item.future.set_exception(failure)
-        else:
-            item.future.set_result(item.answer)
 
 
 class Writer:
@@ -117,8 +52,8 @@ class Writer:
         self.identity = Identity.of_this_process()
         self.memory = Memory()
         self._bell = threading.Condition(threading.Lock())
-        self._batch = _Batch()
-        self._later: list[tuple[float, _Item]] = []
+        self._batch = Batch()
+        self._later: list[tuple[float, Item]] = []
         self._thread: threading.Thread | None = None
         self._resting = False  # the thread has to be woken to look at the buffer
         self._ticking = False  # something was buffered since the thread looked last
@@ -149,21 +84,27 @@ class Writer:
     def submit(self, write: Write, *, alone: bool) -> Any:
         """Commit and answer; blocks."""
         if alone:
-            item = _Item(write)
+            item = Item(write)
             if self._inline(item):
                 return item.result()
-        item = _Item(write)
-        with self._enqueue(item).gate:
-            pass
+        item = Item(write)
+        batch = self._enqueue(item)
+        try:
+            with batch.gate:
+                pass
+        except BaseException:  # an interrupt: whoever asked is gone, and runs nothing that this admits
+            item.forsaken = True
+            self._release(item)
+            raise
         return item.result()
 
     def submit_async(self, write: Write, *, alone: bool) -> asyncio.Future[Any]:
         """Commit and answer in a future of the running loop, which is done already where the commit was inline."""
         self._check_open()
-        future = _Held(loop=asyncio.get_running_loop())
-        item = _Item(write, future)
+        future = Held(loop=asyncio.get_running_loop())
+        item = Item(write, future)
         if alone and self._inline(item):
-            _answer([item])
+            answer_all([item])
         else:
             self._enqueue(item)
         return future
@@ -172,7 +113,7 @@ class Writer:
         """Commit with the next batch. Whatever is submitted after this returns finds it done."""
         with self._bell:
             self._check_open()
-            self._later.append((time.monotonic() + RIDE, _Item(write)))
+            self._later.append((time.monotonic() + RIDE, Item(write)))
             self._ticking = True
             if self._resting:
                 self._bell.notify()
@@ -186,7 +127,7 @@ class Writer:
         """
         with self._database.lock:
             if self._later:
-                item = _Item(Write())
+                item = Item(Write())
                 self._commit([item], wait=self._database.wait)
                 item.result()
 
@@ -199,7 +140,7 @@ class Writer:
         try:
             with self._database.lock:
                 if self.memory.log is not None or self._later:
-                    item = _Item(leases.GiveBack())
+                    item = Item(leases.GiveBack())
                     self._commit([item], wait=self._database.wait)
                     item.result()
         finally:
@@ -210,9 +151,14 @@ class Writer:
             if thread is not None:
                 thread.join()
 
+    def _release(self, item: Item) -> None:
+        """Let a call go that was admitted for somebody who is gone: it reads `unknown`, and can be settled."""
+        if isinstance(item.answer, Ticket):
+            self.memory.over({item.answer.key: item.answer.fence})
+
     # -- the queue -----------------------------------------------------------------------------------
 
-    def _enqueue(self, item: _Item) -> _Batch:
+    def _enqueue(self, item: Item) -> Batch:
         with self._bell:
             self._check_open()
             batch = self._batch
@@ -248,7 +194,7 @@ class Writer:
                 self._rest()
                 batch = self._batch if self._batch.items else None
                 if batch is not None:
-                    self._batch = _Batch()
+                    self._batch = Batch()
                 elif self._closed:
                     return
             try:
@@ -256,7 +202,7 @@ class Writer:
                     if batch is not None or self._is_due():
                         self._commit(batch.items if batch else [], wait=self._database.wait)
                     elif self._must_renew():
-                        self._commit([_Item(leases.Renew())], wait=self._database.wait)
+                        self._commit([Item(leases.Renew())], wait=self._database.wait)
             finally:
                 if batch is not None:
                     batch.finish()
@@ -289,7 +235,7 @@ class Writer:
 
     # -- committing ----------------------------------------------------------------------------------
 
-    def _inline(self, item: _Item) -> bool:
+    def _inline(self, item: Item) -> bool:
         """Commit in this thread, if that can be done without waiting for anybody; answers whether it was."""
         self._check_open()
         if not self._database.lock.acquire(blocking=False):
@@ -299,13 +245,13 @@ class Writer:
         finally:
             self._database.lock.release()
 
-    def _commit(self, items: list[_Item], *, wait: float) -> bool:
+    def _commit(self, items: list[Item], *, wait: float) -> bool:
         """Commit what is buffered and these; False where another process holds the file and `wait` is 0.
 
         What goes wrong with one write is that write's own error. What goes wrong with the database is everybody's,
         and the buffered outcomes stay buffered.
         """
-        later: list[tuple[float, _Item]] = []
+        later: list[tuple[float, Item]] = []
         if self._later:
             with self._bell:
                 later, self._later = self._later, []
@@ -324,7 +270,7 @@ class Writer:
             self._distribute(error, later, items)
         return True
 
-    def _distribute(self, error: Exception, later: list[tuple[float, _Item]], items: list[_Item]) -> None:
+    def _distribute(self, error: Exception, later: list[tuple[float, Item]], items: list[Item]) -> None:
         if isinstance(error, LedgerUnavailable) or (isinstance(error, DriverError) and is_environment(error)):
             self._put_back(later, _RETRY)
             self._fail(items, error)
@@ -338,7 +284,7 @@ class Writer:
             for item in items:
                 self._commit([item], wait=self._database.wait)
 
-    def _fail(self, items: list[_Item], error: Exception) -> None:
+    def _fail(self, items: list[Item], error: Exception) -> None:
         """These were not written. An outcome among them is lost: its call reads `unknown` from now on."""
         for item in items:
             item.error = self._translated(error)
@@ -355,12 +301,12 @@ class Writer:
         translated.__cause__ = error
         return translated
 
-    def _put_back(self, later: list[tuple[float, _Item]], delay: float) -> None:
+    def _put_back(self, later: list[tuple[float, Item]], delay: float) -> None:
         due = time.monotonic() + delay
         with self._bell:
             self._later[:0] = [(due, item) for _, item in later]
 
-    def _transact(self, items: list[_Item], wait: float) -> None:
+    def _transact(self, items: list[Item], wait: float) -> None:
         connection = self._database.begin(wait)
         tx = Transaction(
             connection,
@@ -393,6 +339,9 @@ class Writer:
         # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
         self._database.commit(check=bool(tx.started) or not tx.ended)
         tx.publish()
+        for item in items:
+            if item.forsaken:
+                self._release(item)
         if self._thread is None and tx.started:
             with self._bell:
                 self._start()  # it keeps the lease alive

@@ -59,11 +59,7 @@ class CallWrite(Write):
 
     def __init__(self, call: Call, key: SealingKey, detail: Mapping[str, Any]) -> None:
         self.call = call
-        try:
-            identity = call.key  # encodes the run, the scope and the ids
-            call.principal.id.encode()
-        except UnicodeEncodeError as error:
-            raise LedgerError("the call's ids cannot be recorded: they hold lone surrogates") from error
+        identity = call.key
         self.keys = (identity,)
         self.runs = (call.run,)
         self.reference = key.reference(identity)

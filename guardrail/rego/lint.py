@@ -25,6 +25,7 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
 _SETTINGS: Final[Path] = ("data", "settings")
 _SHIPPED: Final[Path] = ("guardrail", "settings", "hosts")
 """A rule of the shipped settings, by which a bundle that holds them is known."""
+_PICKING: Final = frozenset({"object.get", "object.filter"})
 _UNBOUNDED: Final = frozenset(
     {"numbers.range", "numbers.range_step", "net.cidr_expand", "bits.lsh", "yaml.unmarshal", "sprintf"}
 )
@@ -142,8 +143,12 @@ def _settings(program: Program) -> Iterator[Finding]:
     known: dict[Path, set[str | None]] = {_SETTINGS: set()}
     for rules in program.rules.values():
         for rule in rules:
-            for scope, term in terms_in(program, rule):
+            terms = list(terms_in(program, rule))
+            followed = {id(part) for scope, term in terms for part in _followed(scope, term)}
+            for scope, term in terms:
                 _note(known, scope, term)
+                if scope.path(term) == _SETTINGS and id(term) not in followed:
+                    known[_SETTINGS].add(None)
     for above, names in known.items():
         given: object = program.data
         for step in above[1:]:
@@ -159,6 +164,13 @@ def _settings(program: Program) -> Iterator[Finding]:
             yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity=severity)
 
 
+def _followed(scope: Scope, term: Term) -> tuple[Term, ...]:
+    """The parts of a term whose fields are known by name where they are read: what a variable stands for too."""
+    if term.kind == "operator" and term.text == ":=":
+        return term.items
+    return term.items[1:2] if term.kind == "call" and scope.function(term) in _PICKING else ()
+
+
 def _note(known: dict[Path, set[str | None]], scope: Scope, term: Term) -> None:
     """Add what a term reads of the settings: a setting, any of them (None), or constant fields of one."""
     path = scope.path(term)
@@ -167,7 +179,7 @@ def _note(known: dict[Path, set[str | None]], scope: Scope, term: Term) -> None:
     if term.kind != "call" or len(term.items) < 3:
         return
     name, read, keys = scope.function(term), scope.path(term.items[1]), term.items[2]
-    if name not in {"object.get", "object.filter"} or read[:2] != _SETTINGS or None in read:
+    if name not in _PICKING or read[:2] != _SETTINGS or None in read:
         return
     parts = keys.items if keys.kind in {"array", "set"} else (keys,)
     if name == "object.get":

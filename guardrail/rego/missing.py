@@ -95,7 +95,11 @@ def _no_data(program: Program, path: Path) -> str:
         if rule[: len(above)] == above and len(rule) > len(above):
             names.add(rule[len(above)] or "")
     near = did_you_mean(name, names, f"{spelled(path[: end - 1])}.")
-    advice = near or "; give it in data.json, or read it in a rule that has a default"
+    advice = near or (
+        "; no rule that decides has this name"
+        if path[1] == "guardrail"
+        else "; give it in data.json, or read it in a rule that has a default"
+    )
     return f"there is no {spelled(path)}, so this never holds{advice}"
 
 
@@ -115,9 +119,11 @@ def _no_field(scope: Scope, path: Path) -> str:
 
 
 def _nearest(known: Mapping[str, Shape], above: str, name: str) -> str:
+    """A field here whose name is near, or one of the name elsewhere in a policy input; else what fields there are."""
+    elsewhere = [path for path in _paths(INPUT, "input") if path.endswith(f".{name.lower()}")]
     return (
         did_you_mean(name, fields(known), f"{above}.")
-        or did_you_mean(f"{above}.{name}", _paths(INPUT, "input"), cutoff=0.8)
+        or did_you_mean(f"{above}.{name}", elsewhere, cutoff=0.0)
         or f"; {above} has {', '.join(sorted(fields(known)))}"
     )
 

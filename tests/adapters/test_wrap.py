@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import Send
 
 from guardrail.errors import ConfigError, Denied, InvalidTool
@@ -114,6 +115,23 @@ def test_strict_refuses_what_is_not_guarded_and_leaves_the_graph_alone(guard_tha
     assert effects.done == [("loose", 1)]
 
 
+def test_a_remote_graph_is_reported(guard_that: Any) -> None:
+    builder = StateGraph(MessagesState)
+    builder.add_node("far", RemoteGraph("payments", url="http://127.0.0.1:9"))
+    builder.add_edge(START, "far")
+    graph = builder.compile(name="outer")
+    assert [str(item) for item in coverage(graph).items] == [
+        "remote graph  far: payments: NOT guarded: guard it where it runs"
+    ]
+    with pytest.raises(ConfigError, match="guard it where it runs"):
+        wrap(graph, guard_that(), strict=True)
+
+
+def test_only_compiled_graphs_are_wrapped(guard_that: Any) -> None:
+    with pytest.raises(ConfigError, match="a StateGraph is no compiled graph"):
+        wrap(StateGraph(MessagesState), guard_that())  # type: ignore[type-var]
+
+
 def test_strict_takes_guarded_tools(guard_that: Any) -> None:
     effects = Effects()
     guard = guard_that()
@@ -146,6 +164,29 @@ def test_wrapping_again_under_another_name_or_guard_is_refused(guard_that: Any) 
         wrap(graph, guard, agents={"payer": "other"})
     with pytest.raises(ConfigError, match="guarded already"):
         wrap(graph, guard_that())
+
+
+def test_an_inner_graph_that_was_wrapped_first_takes_part_in_the_outer_one(guard_that: Any) -> None:
+    from langgraph_swarm import create_handoff_tool, create_swarm
+
+    seen: list[Any] = []
+
+    def policy(given: Any) -> str:
+        seen.append(given.call.agent.chain)
+        return "allow"
+
+    guard = guard_that(policy)
+    payer = wrap(
+        agent([Effects().tool("pay")], [AIMessage("x"), calling(("pay", {"value": 1}))], name="payer"), guard
+    )
+    boss = agent([create_handoff_tool(agent_name="payer")], [calling(("transfer_to_payer", {}))], name="boss")
+    graph = wrap(create_swarm([boss, payer], default_active_agent="boss").compile(name="team"), guard)
+    graph.invoke(START_MESSAGES, thread())
+    assert seen == [("boss",), ("boss", "payer")]
+    with pytest.raises(ConfigError, match="guarded already"):
+        wrap(graph, guard, without_checkpointer="wait")
+    unwrap(graph)
+    assert not any(item.guarded for item in coverage(graph).items)
 
 
 @EVERY_KIND

@@ -1,0 +1,137 @@
+"""The scene of every benchmark: one agent with boundaries, the shipped policies, one tool that does nothing.
+
+A run has `RUN_LENGTH` calls, so policies see histories of every length up to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from measuring import Stopwatch
+
+from guardrail.boundaries import Boundaries, Boundary, Money
+from guardrail.bundles import Bundle
+from guardrail.decisions import Decision
+from guardrail.guard import Durability, Guardrail
+from guardrail.ledger import Ledger, schema
+from guardrail.ledger.connection import driver
+from guardrail.policy import Policy, PolicyInput
+from guardrail.rego import RegoPolicy
+
+AGENT: Final = "payer"
+RUN_LENGTH: Final = 20
+"""Calls in one run."""
+ARGUMENTS: Final[Mapping[str, Any]] = {
+    "to": "US133000000121212121212",
+    "amount": 125,
+    "reference": "Invoice 2026-0117, consulting in January, as agreed in the contract of last November",
+}
+
+
+def send_money(to: str, amount: int, reference: str) -> str:
+    """Send money to an account.
+
+    Args:
+        to: the account.
+        amount: how much, in cents.
+        reference: what the recipient reads.
+    """
+    return f"sent {amount} to {to}: {reference[:12]}"
+
+
+async def send_money_async(to: str, amount: int, reference: str) -> str:
+    """The same as a coroutine."""
+    return send_money(to, amount, reference)
+
+
+def boundaries(server: str) -> Boundaries:
+    """What the agent may do."""
+    tool = f"{server}/send_money"
+    money = Money(name="payments", tool=tool, argument="amount", limit=10_000_000, unit="cent")
+    mine = Boundary(tools=(tool,), argument_bytes=10_000, calls_per_run=100_000, money=(money,))
+    return Boundaries({AGENT: mine})
+
+
+@contextmanager
+def guarded(
+    file: Path, *, outcome: Durability = "buffered", server: str = "local", policy: Policy | None = None
+) -> Iterator[Guardrail]:
+    """A guard with a ledger of its own."""
+    with closing(RegoPolicy(Bundle.shipped())) as rego, Ledger.open(file) as ledger:
+        yield Guardrail(policy=policy or rego, boundaries=boundaries(server), ledger=ledger, outcome=outcome)
+
+
+def turn_of(guard: Guardrail) -> Callable[[Stopwatch], None]:
+    """One guarded run, its calls timed. That it begins and ends is not part of a call."""
+    send = guard.tool(send_money, agent=AGENT, effect="write")
+
+    def turn(stopwatch: Stopwatch) -> None:
+        with guard.run(principal="user:anna"):
+            for _ in range(RUN_LENGTH):
+                stopwatch.time(lambda: send(**ARGUMENTS))
+
+    return turn
+
+
+class _Overhearing:
+    """A policy that keeps what it was asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.heard: list[str] = []
+
+    @property
+    def revision(self) -> str:
+        return self._policy.revision
+
+    @property
+    def bundle(self) -> Mapping[str, Any]:
+        return self._policy.bundle
+
+    def decide(self, given: PolicyInput) -> Decision:
+        self.heard.append(given.json.decode())
+        return self._policy.decide(given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """One call of a run as the guard went through it: what the raw baseline has to match.
+
+    Attributes:
+        given: the policy input.
+        row: as many bytes as the guard wrote to admit the call.
+    """
+
+    given: str
+    row: bytes
+
+
+def rehearse(folder: Path) -> list[Rehearsed]:
+    """Go through one run, and give its policy inputs and the sizes of what was written for each admission."""
+    file = folder / "rehearsal.db"
+    with closing(RegoPolicy(Bundle.shipped())) as rego:
+        overhearing = _Overhearing(rego)
+        with guarded(file, policy=overhearing) as guard:
+            send = guard.tool(send_money, agent=AGENT, effect="write")
+            with guard.run("rehearsal", principal="user:anna"):
+                for _ in range(RUN_LENGTH):
+                    send(**ARGUMENTS)
+    return [
+        Rehearsed(given=given, row=bytes(size))
+        for given, size in zip(overhearing.heard, _sizes(file), strict=True)
+    ]
+
+
+def _sizes(file: Path) -> list[int]:
+    """Bytes of the rows that admit each call: its record, what is sealed beside it, its state."""
+    columns = " + ".join(f"coalesce(length(c.{column.name}), 0)" for column in schema.calls.columns)
+    with closing(driver.connect(file)) as connection:
+        rows = connection.execute(
+            f"SELECT length(r.body) + length(r.leaf) + length(s.body) + (SELECT max({columns}) FROM calls c)"
+            " FROM records r JOIN sealed s ON s.record = r.id WHERE r.kind = 'admitted' ORDER BY r.id"
+        )
+        return [size for (size,) in rows]
