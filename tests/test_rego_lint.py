@@ -226,7 +226,7 @@ def test_a_misspelt_setting_of_the_shipped_rules_is_an_error(settings: dict[str,
 
 
 def test_settings_that_the_shipped_rules_or_ones_own_read_are_no_errors():
-    settings = {"hosts": [], "strangers": "deny", "approval": {"quorum": 2}, "limit": 100}
+    settings: dict[str, Any] = {"hosts": [], "strangers": "deny", "approval": {"quorum": 2}, "limit": 100}
     own = Bundle.of({"pay.rego": GOOD + "\nlimit := data.settings.limit\n"}, {"settings": settings})
     assert lint(Bundle.join(Bundle.shipped(), own)) == []
 

@@ -169,10 +169,7 @@ def walk(
     """
     place, run = request.place, request.place.run()
     call, arguments = _stated(binding, request, run)
-    around = current_execution()
-    pausable = place.durable and binding.durable
-    if around is not None:
-        pausable = pausable and around.pausable and place.beneath(around.place)
+    pausable = _pausable(binding, place)
 
     def below(judged: Call) -> AbstractContextManager[None]:
         return executing(Execution(call=judged, place=place, pausable=pausable, guard=binding.guard), run)
@@ -195,6 +192,13 @@ def walk(
     in_place: Waiting = "wait" if binding.without_checkpointer == "wait" else "answer"
     waiting: Waiting = "suspend" if pausable else in_place
     return Walk(binding=binding, place=place, run=run, attempt=attempt, waiting=waiting)
+
+
+def _pausable(binding: Binding, place: Place) -> bool:
+    """Whether an interrupt reaches a graph that keeps what was done and can be resumed."""
+    around = current_execution()
+    kept = place.durable and binding.durable
+    return kept and (around is None or (around.pausable and place.beneath(around.place)))
 
 
 def _stated(binding: Binding, request: Request, run: Run) -> tuple[Call, Arguments]:

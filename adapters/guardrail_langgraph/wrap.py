@@ -31,17 +31,16 @@ def wrap(
     server: str = SERVER,
     without_checkpointer: WithoutCheckpointer = "deny",
 ) -> _G:
-    """Guard every tool call of every agent in a compiled graph, in place. Again is free.
+    """Guard every tool call of every agent in a compiled graph, in place. Doing so again is free.
 
     Args:
         graph: the outermost graph; agents inside of it, in its tools and in its functions are found.
         guard: what judges.
-        agents: names of graphs or nodes → agents of guardrail.toml. A graph that is not named there is the
-            agent of its own name; one that has none (`LangGraph`) must be.
+        agents: names of graphs or nodes → agents of guardrail.toml. Others are agents of their own names;
+            a graph without a name (`LangGraph`) has to be named.
         strict: refuse a graph with tools that no guard stands in front of; left out, as the guard is configured.
         server: whom the tools belong to: `SERVER/NAME` is how guardrail.toml declares them.
-        without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait` in
-            place until people have answered.
+        without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait`.
 
     Returns:
         The same graph.
@@ -61,15 +60,18 @@ def wrap(
     outermost = Binding(guard=guard, agent=named.outermost(graph), server=server)
     named.refuse_unused(graphs, found)
     _refuse_ambiguous(found, outermost)
-    interceptions = [Interception(binding, node) for node, binding in bindings]
-    for interceptor in interceptions:
+    for interceptor in [Interception(binding, node) for node, binding in bindings]:
         interceptor.install()
-    net = Net(outermost)
-    for each in graphs:
-        config = each.config or {}
-        if not has_net(config.get("callbacks")):
-            each.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
+    _spread(Net(outermost), graphs)
     return graph
+
+
+def _spread(net: Net, graphs: Iterable[Graph]) -> None:
+    """Put the net below every graph, so that it holds for graphs that a tool starts anew, too."""
+    for graph in graphs:
+        config = graph.config or {}
+        if not has_net(config.get("callbacks")):
+            graph.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
 
 
 def _bindings(

@@ -223,10 +223,11 @@ class _Reader:
 
     def _reference(self, kind: str, body: Mapping[str, Any], line: int) -> Term:
         head = self.term(body["refr"])
-        if kind == "RefDot":
-            step = Term(kind="string", line=line, text=body["field"][1])
-        else:
-            step = self.term(body["index"])
+        step = (
+            Term(kind="string", line=line, text=body["field"][1])
+            if kind == "RefDot"
+            else self.term(body["index"])
+        )
         before = head.items if head.kind == "ref" else (head,)
         return Term(kind="ref", line=before[0].line, items=(*before, step))
 

@@ -176,9 +176,7 @@ def test_an_inner_graph_that_was_wrapped_first_takes_part_in_the_outer_one(guard
         return "allow"
 
     guard = guard_that(policy)
-    payer = wrap(
-        agent([Effects().tool("pay")], [AIMessage("x"), calling(("pay", {"value": 1}))], name="payer"), guard
-    )
+    payer = wrap(agent([Effects().tool("pay")], ["x", calling(("pay", {"value": 1}))], name="payer"), guard)
     boss = agent([create_handoff_tool(agent_name="payer")], [calling(("transfer_to_payer", {}))], name="boss")
     graph = wrap(create_swarm([boss, payer], default_active_agent="boss").compile(name="team"), guard)
     graph.invoke(START_MESSAGES, thread())
