@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
-from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand, is_invalid_resume
 from langgraph.types import Interrupt
 
 from guardrail.calls import Agent, Call, Tool
@@ -277,9 +277,9 @@ def _checked(result: Any) -> Any:
 
 
 def _status(error: BaseException) -> Status:
-    """What leaves a tool: LangGraph's control flow is no failure."""
+    """What leaves a tool: LangGraph's control flow is no failure, and a question may be answered again."""
     if isinstance(error, ParentCommand):
         return "returned"
-    if isinstance(error, GraphBubbleUp):
+    if isinstance(error, GraphBubbleUp) or is_invalid_resume(error):
         return "suspended"
     return "raised" if isinstance(error, Exception) else "unknown"

@@ -71,6 +71,7 @@ class Questions:
         self._scratchpad = said[_SCRATCHPAD]
         self._answers = answers
         self._own: list[Any] = self._taken(answers) if answers is not None else self._scratchpad.resume
+        self._kept = len(self._own)
         self._asks = False
         self.asked = 0
 
@@ -111,14 +112,10 @@ class Questions:
         """The answer to the question that the tool asks now, or that a graph inside of it asks; None = none yet."""
         by_id: Mapping[str, Any] = self._said.get(_RESUME_MAP) or {}
         if self._answers is not None and self._asks and self._id() in by_id:
-            answer = by_id[self._id()]
-        elif self._scratchpad.get_null_resume(False) is not None and self._may_take():
-            answer = self._scratchpad.get_null_resume(consume)
-        else:
-            return None
-        if consume and self._asks and self._answers is not None and answer is not None:
-            self._take(self._answers, answer)
-        return answer
+            return by_id[self._id()]
+        if self._scratchpad.get_null_resume(False) is not None and self._may_take():
+            return self._scratchpad.get_null_resume(consume)
+        return None
 
     def _may_take(self) -> bool:
         """Whether an answer that names no question can be this call's: it has asked before, and alone.
@@ -154,8 +151,12 @@ class Questions:
             given.append(answer)
 
     def _send(self, writes: Any) -> None:
-        """LangGraph writes a task's answers down as one list: all of them, not this call's alone."""
+        """LangGraph writes a task's answers down once they are valid, as one list: not this call's alone."""
         send: Callable[[Any], None] = self._said[_SEND]
+        if self._answers is not None and any(name == _RESUME for name, _ in writes):
+            for answer in self._own[self._kept :]:
+                self._take(self._answers, answer)
+            self._kept = len(self._own)
         send([(name, list(self._scratchpad.resume) if name == _RESUME else value) for name, value in writes])
 
     @property

@@ -43,12 +43,11 @@ def wrap(
         without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait`.
 
     Returns:
-        The same graph.
+        The same graph. Where something is raised, it is as it was.
 
     Raises:
-        ConfigError: an agent has no name, or two; a name in `agents` is nowhere in the graph; with `strict`,
-            something is not guarded. The graph is as it was.
-        InvalidTool: a tool cannot be guarded as it stands. The graph is as it was.
+        ConfigError: an agent has no name or two, or `agents` names nobody; with `strict`, something is open.
+        InvalidTool: a tool cannot be guarded as it stands.
     """
     if not isinstance(cast("object", graph), Pregel):
         raise ConfigError(f"a {type(graph).__name__} is no compiled graph", fix="wrap what compile() returns")

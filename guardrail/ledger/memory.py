@@ -8,6 +8,7 @@ a commit.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,6 +22,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.published: dict[str, Published] = {}
+        self._publishing = threading.Lock()
         self.in_flight: dict[str, int] = {}  # key → fence, of the calls that this process runs
         self.calls: dict[str, CallRow] = {}  # their rows
         self.tools: set[str] = set()
@@ -39,6 +41,13 @@ class Memory:
         self.halts: dict[str, str] | None = None
         if self.log is not None:
             self.log.stored = False
+
+    def publish(self, run: str, state: Published) -> None:
+        """Let readers see this state of a run, unless they see a later one already: a reader may be slow."""
+        with self._publishing:
+            known = self.published.get(run)
+            if known is None or known.position <= state.position:
+                self.published[run] = state
 
     def refresh(self, seen: tuple[int, int]) -> None:
         """Start a transaction: drop what a foreign commit may have changed.

@@ -112,7 +112,8 @@ class Reader:
             if known is None or known.position != found[0]:
                 connection.execute("BEGIN")
                 try:
-                    published[run] = known = _read_run(connection, run)
+                    known = _read_run(connection, run)
+                    memory.publish(run, known)
                 finally:
                     connection.execute("ROLLBACK")
         return known.state

@@ -310,7 +310,7 @@ class Transaction:
         """After the commit: let readers see it."""
         memory = self.memory
         for run, row in self._changed_runs.items():
-            memory.published[run] = row.publish()
+            memory.publish(run, row.publish())
         for key, fence in self.started.items():
             memory.in_flight[key] = fence
             memory.calls[key] = self._calls[key]

@@ -12,6 +12,7 @@ from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
+from pydantic import BaseModel, ValidationError
 
 from tests.adapters.graphs import (
     KINDS,
@@ -42,6 +43,10 @@ def asking(effects: Effects, name: str, questions: int = 1) -> StructuredTool:
         return run(value)
 
     return StructuredTool.from_function(run, arun, name=name, description="Ask.")
+
+
+class Amount(BaseModel):
+    euros: int
 
 
 def asked(result: Any) -> list[Any]:
@@ -137,6 +142,35 @@ def test_the_last_question_of_parallel_calls_may_be_answered_without_its_id(
     assert (asked(result), effects.done) == (["pay 1, question 0"], [("pay", 2, "b")])
     run_graph(graph, Command(resume="a"), thread(), asynchronous=asynchronous)
     assert effects.done == [("pay", 2, "b"), ("pay", 1, "a")]
+
+
+@BOTH
+@pytest.mark.parametrize("parallel", [False, True], ids=["one call", "parallel calls"])
+def test_a_question_with_a_schema_can_be_answered_again_after_a_wrong_answer(
+    guard_that: Any, asynchronous: bool, parallel: bool
+) -> None:
+    effects = Effects()
+
+    def run(value: int) -> str:
+        amount = interrupt("how much?", response_schema=Amount)
+        effects.add((value, amount.euros))
+        return "paid"
+
+    async def arun(value: int) -> str:
+        return run(value)
+
+    pay = StructuredTool.from_function(run, arun, name="pay", description="Pay.")
+    others = [("look", {"value": 2})] if parallel else []
+    script = [calling(("pay", {"value": 1}), *others)]
+    guard = guard_that()
+    graph = wrap(plain([pay, effects.tool("look")], script, checkpointer=InMemorySaver()), guard)
+    (waiting,) = run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)["__interrupt__"]
+    assert waiting.response_schema == Amount.model_json_schema()
+    with pytest.raises(ValidationError):
+        run_graph(graph, Command(resume={waiting.id: {"euros": "lots"}}), thread(), asynchronous=asynchronous)
+    run_graph(graph, Command(resume={waiting.id: {"euros": 5}}), thread(), asynchronous=asynchronous)
+    assert effects.done == [*([("look", 2)] if parallel else []), (1, 5)]
+    assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")}["local/pay"] == "returned"
 
 
 @BOTH

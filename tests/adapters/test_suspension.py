@@ -444,7 +444,9 @@ def test_a_fork_from_an_older_checkpoint_is_a_new_call(guard_that: Any) -> None:
     before = next(state for state in graph.get_state_history(thread()) if state.next == ("tools",))
     graph.invoke(None, before.config)
     assert effects.done == [("pay", 1), ("pay", 1)]
-    assert len({listed.scope for listed in guard.ledger.calls("t1")}) == 2
+    graph.invoke(None, graph.update_state(before.config, {"messages": []}, as_node="llm"))
+    assert effects.done == [("pay", 1), ("pay", 1), ("pay", 1)]
+    assert len({listed.scope for listed in guard.ledger.calls("t1")}) == 3
 
 
 def test_the_same_id_in_a_later_turn_is_a_new_call(guard_that: Any) -> None:

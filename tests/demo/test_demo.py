@@ -74,7 +74,7 @@ def test_the_ledger_holds_the_five_runs_and_verifies(played):
     with Config.load(folder / "guardrail.toml").open_ledger() as ledger:
         found = {
             run.id: [
-                (call.agent, call.tool.removeprefix("langgraph/"), call.state, call.attempts)
+                (call.agent, call.tool.removeprefix("local/"), call.state, call.attempts)
                 for call in ledger.calls(run.id)
             ]
             for run in ledger.runs()
