@@ -136,3 +136,8 @@ def run_graph(graph: Any, given: Any, config: Any, *, asynchronous: bool) -> Any
 def said(messages: Sequence[BaseMessage]) -> list[str]:
     """The texts of a conversation."""
     return [message.text for message in messages]
+
+
+def states(guard: Guardrail) -> list[str]:
+    """How the calls of all runs stand in the ledger."""
+    return [listed.state for run in guard.ledger.runs() for listed in guard.ledger.calls(run.id)]

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guardrail_langgraph import guard_tool, wrap
+from guardrail_langgraph import wrap
 from guardrail_langgraph.testing import calling
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import Command, RetryPolicy, interrupt
+from langgraph.types import Command, interrupt
 
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
@@ -24,7 +23,6 @@ from tests.adapters.graphs import (
     KINDS,
     START_MESSAGES,
     Effects,
-    agent,
     answer_all,
     by_tool,
     first_words,
@@ -35,9 +33,14 @@ from tests.adapters.graphs import (
 )
 
 BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
+
 ASK_TO_PAY = by_tool({"pay": "ask", "look": "allow", "erase": "deny"})
+
+
 TWO_PAYMENTS = [calling(("pay", {"value": 1}), ("look", {"value": 5}), ("pay", {"value": 2}))]
 
 
@@ -327,332 +330,6 @@ def test_a_pause_survives_a_restart_on_files(tmp_path: Path) -> None:
     assert first_words(result) == ["pay", "look", "pay"]
     assert effects.done[0] == ("look", 5)
     assert sorted(effects.done) == [("look", 5), ("pay", 1), ("pay", 2)]
-
-
-@BOTH
-def test_a_retry_of_the_node_does_not_repeat_a_write(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-
-    @tool
-    def fail(value: int) -> str:
-        """Fail after acting."""
-        effects.add(("fail", value))
-        raise ValueError("too late")
-
-    guard = guard_that()
-    retry = RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=ValueError)
-    script = [calling(("fail", {"value": 1}), ("pay", {"value": 2}))]
-    graph = wrap(plain([fail, effects.tool("pay")], script, retry=retry), guard)
-    result = run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    assert sorted(effects.done) == [("fail", 1), ("pay", 2)]
-    first, second = tool_messages(result)
-    assert first.text.startswith(
-        "Error: ValueError: too late\nThis call ran before and failed; it was not run again."
-    )
-    assert (first.status, second.text) == ("error", "pay 2: ok")
-
-
-@BOTH
-def test_a_retry_of_the_node_repeats_a_read(ledger: Any, asynchronous: bool) -> None:
-    from guardrail.config import ToolSettings
-
-    tries: list[int] = []
-
-    @tool
-    def flaky(value: int) -> str:
-        """Read."""
-        tries.append(value)
-        if len(tries) == 1:
-            raise ValueError("once")
-        return "read"
-
-    settings = {"local/flaky": ToolSettings(effect="read")}
-    guard = Guardrail(policy=ScriptedPolicy("allow"), ledger=ledger, tools=settings)
-    retry = RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=ValueError)
-    graph = wrap(plain([flaky], [calling(("flaky", {"value": 1}))], retry=retry), guard)
-    result = run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    assert tries == [1, 1]
-    assert [message.text for message in tool_messages(result)] == ["read"]
-
-
-@BOTH
-def test_a_wrapper_that_tries_again_does_not_repeat_a_write(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-
-    @tool
-    def fail(value: int) -> str:
-        """Fail after acting."""
-        effects.add(value)
-        raise ValueError("too late")
-
-    def again(request: Any, execute: Any) -> Any:
-        for _ in range(3):
-            try:
-                return execute(request)
-            except ValueError:
-                continue
-        raise AssertionError
-
-    async def aagain(request: Any, execute: Any) -> Any:
-        for _ in range(3):
-            try:
-                return await execute(request)
-            except ValueError:
-                continue
-        raise AssertionError
-
-    graph = plain([fail], [calling(("fail", {"value": 1}))], wrap_tool_call=again, awrap_tool_call=aagain)
-    result = run_graph(wrap(graph, guard_that()), START_MESSAGES, None, asynchronous=asynchronous)
-    assert effects.done == [1]
-    assert first_words(result) == ["Error:"]
-
-
-def test_a_crash_of_the_node_is_gone_on_from(guard_that: Any) -> None:
-    effects = Effects()
-    broken = [True]
-
-    @tool
-    def once(value: int) -> str:
-        """Break the process's luck once."""
-        if broken:
-            raise KeyboardInterrupt
-        return "never"
-
-    guard = guard_that()
-    script = [calling(("pay", {"value": 1}), ("once", {"value": 2}))]
-    config = {**thread(), "max_concurrency": 1}
-    graph = wrap(plain([effects.tool("pay"), once], script, checkpointer=InMemorySaver()), guard)
-    with pytest.raises(KeyboardInterrupt):
-        graph.invoke(START_MESSAGES, config)
-    assert graph.get_state(config).next == ("tools",)
-    broken.clear()
-    first, second = tool_messages(graph.invoke(None, config))
-    assert effects.done == [("pay", 1)]
-    assert first.text == "pay 1: ok"
-    assert second.text.startswith(
-        "UNKNOWN OUTCOME (started, its end was not seen; it was not run again): once"
-    )
-
-
-def test_a_fork_from_an_older_checkpoint_is_a_new_call(guard_that: Any) -> None:
-    effects = Effects()
-    guard = guard_that()
-    graph = wrap(
-        plain([effects.tool("pay")], [calling(("pay", {"value": 1}))], checkpointer=InMemorySaver()), guard
-    )
-    graph.invoke(START_MESSAGES, thread())
-    before = next(state for state in graph.get_state_history(thread()) if state.next == ("tools",))
-    graph.invoke(None, before.config)
-    assert effects.done == [("pay", 1), ("pay", 1)]
-    graph.invoke(None, graph.update_state(before.config, {"messages": []}, as_node="llm"))
-    assert effects.done == [("pay", 1), ("pay", 1), ("pay", 1)]
-    assert len({listed.scope for listed in guard.ledger.calls("t1")}) == 3
-
-
-def test_the_same_id_in_a_later_turn_is_a_new_call(guard_that: Any) -> None:
-    effects = Effects()
-    again = [calling(("pay", {"value": 1})), "done", calling(("pay", {"value": 1})), "done"]
-    graph = wrap(plain([effects.tool("pay")], again, checkpointer=InMemorySaver()), guard_that())
-    graph.invoke(START_MESSAGES, thread())
-    graph.invoke(START_MESSAGES, thread())
-    assert effects.done == [("pay", 1), ("pay", 1)]
-
-
-def test_a_cancelled_graph_leaves_nothing_running_and_says_what_is_not_known(guard_that: Any) -> None:
-    effects = Effects()
-
-    async def cancelled() -> None:
-        begun = asyncio.Event()
-
-        @tool
-        async def forever(value: int) -> str:
-            """Never end."""
-            effects.add(value)
-            begun.set()
-            await asyncio.Event().wait()
-            return "never"
-
-        graph = wrap(plain([forever], [calling(("forever", {"value": 1}))], checkpointer=saver), guard)
-        running = asyncio.ensure_future(graph.ainvoke(START_MESSAGES, thread()))
-        await begun.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        assert len(guard.flights) == 0
-        assert [listed.state for listed in guard.ledger.calls("t1")] == ["unknown"]
-        assert first_words(await graph.ainvoke(None, thread())) == ["UNKNOWN"]
-
-    guard, saver = guard_that(), InMemorySaver()
-    asyncio.run(cancelled())
-    assert effects.done == [1]
-
-
-def test_a_wait_in_place_that_is_cancelled_withdraws_its_request(guard_that: Any) -> None:
-    effects = Effects()
-    guard = guard_that("ask")
-    graph = wrap(
-        plain([effects.tool("pay")], [calling(("pay", {"value": 1}))]), guard, without_checkpointer="wait"
-    )
-
-    async def cancelled() -> None:
-        running = asyncio.ensure_future(graph.ainvoke(START_MESSAGES))
-        while not guard.ledger.approvals(state="pending"):
-            await asyncio.sleep(0.01)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    asyncio.run(cancelled())
-    assert [approval.state for approval in guard.ledger.approvals()] == ["cancelled"]
-    assert effects.done == []
-
-
-@BOTH
-@EVERY_KIND
-def test_a_nested_subgraph_pauses_the_whole_graph(guard_that: Any, kind: str, asynchronous: bool) -> None:
-    effects = Effects()
-    guard = guard_that("ask")
-    inner = KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": 1}))], name="inner")
-    builder = StateGraph(MessagesState)
-    builder.add_node("team", inner)
-    builder.add_edge(START, "team")
-    builder.add_edge("team", END)
-    graph = wrap(builder.compile(name="outer", checkpointer=InMemorySaver()), guard)
-    paused = run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
-    assert [found.value["agent"] for found in paused["__interrupt__"]] == ["inner"]
-    answer_all(guard)
-    result = run_graph(graph, None, thread(), asynchronous=asynchronous)
-    assert effects.done == [("pay", 1)]
-    assert first_words(result) == ["pay"]
-
-
-def agent_as_tool(inner: Any) -> Any:
-    @tool
-    def ask_payer(request: str) -> str:
-        """Ask the payer."""
-        return inner.invoke({"messages": [("user", request)]})["messages"][-1].text
-
-    @tool
-    async def ask_payer_async(request: str) -> str:
-        """Ask the payer."""
-        return (await inner.ainvoke({"messages": [("user", request)]}))["messages"][-1].text
-
-    ask_payer.coroutine = ask_payer_async.coroutine
-    return ask_payer
-
-
-PAY_WHEN_ASKED = [calling(("pay", {"value": 1})), "paid"]
-
-
-@BOTH
-@EVERY_KIND
-def test_an_agent_used_as_a_tool_suspends_the_outer_call_and_both_go_on_once(
-    guard_that: Any, kind: str, asynchronous: bool
-) -> None:
-    effects = Effects()
-    guard = guard_that(by_tool({"pay": "ask", "ask_payer": "ask"}))
-    inner = KINDS[kind]([effects.tool("pay")], PAY_WHEN_ASKED, name="payer")
-    outer = KINDS[kind](
-        [agent_as_tool(inner)],
-        [calling(("ask_payer", {"request": "pay the bill"})), "all done"],
-        name="boss",
-        checkpointer=InMemorySaver(),
-    )
-    wrap(outer, guard)
-    run_graph(outer, START_MESSAGES, thread(), asynchronous=asynchronous)
-    assert [approval.tool for approval in guard.ledger.approvals(state="pending")] == ["local/ask_payer"]
-    answer_all(guard)
-    paused = run_graph(outer, None, thread(), asynchronous=asynchronous)
-    (waiting,) = guard.ledger.approvals(state="pending")
-    assert (waiting.tool, waiting.chain) == ("local/pay", ("boss", "payer"))
-    assert [found.id for found in paused["__interrupt__"]] == [waiting.id]
-    assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "local/ask_payer": "suspended",
-        "local/pay": "asked",
-    }
-    assert effects.done == []
-    answer_all(guard)
-    result = run_graph(outer, None, thread(), asynchronous=asynchronous)
-    assert effects.done == [("pay", 1)]
-    assert [message.text for message in tool_messages(result)] == ["paid"]
-    assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "local/ask_payer": "returned",
-        "local/pay": "returned",
-    }
-    assert len(guard.ledger.approvals()) == 2
-
-
-def inner_with_its_own_thread(inner: Any) -> Any:
-    @tool
-    def ask_payer(request: str) -> str:
-        """Ask the payer."""
-        own = {"configurable": {"thread_id": "payer's own"}}
-        return inner.invoke({"messages": [("user", request)]}, own)["messages"][-1].text
-
-    return ask_payer
-
-
-def inner_without_memory(inner: Any) -> Any:
-    return agent_as_tool(inner)
-
-
-@pytest.mark.parametrize("waits", [False, True], ids=["deny", "wait"])
-@pytest.mark.parametrize(
-    ("use", "memory"),
-    [(inner_with_its_own_thread, InMemorySaver), (inner_without_memory, lambda: False)],
-    ids=["its own thread", "no memory"],
-)
-@EVERY_KIND
-def test_an_inner_agent_that_nobody_could_resume_waits_in_place_or_is_denied(
-    guard_that: Any, kind: str, use: Any, memory: Any, waits: bool
-) -> None:
-    effects = Effects()
-    guard = guard_that(by_tool({"pay": "ask", "ask_payer": "allow"}))
-    inner = KINDS[kind]([effects.tool("pay")], PAY_WHEN_ASKED, name="payer", checkpointer=memory())
-    outer = agent(
-        [use(inner)],
-        [calling(("ask_payer", {"request": "pay the bill"})), "all done"],
-        name="boss",
-        checkpointer=InMemorySaver(),
-    )
-    wrap(outer, guard, without_checkpointer="wait" if waits else "deny")
-    if waits:
-        with ScriptedApprover(guard.ledger):
-            result = outer.invoke(START_MESSAGES, thread())
-    else:
-        result = outer.invoke(START_MESSAGES, thread())
-    assert "__interrupt__" not in result
-    assert effects.done == ([("pay", 1)] if waits else [])
-    assert {listed.tool: listed.state for listed in guard.ledger.calls("t1")} == {
-        "local/ask_payer": "returned",
-        "local/pay": "returned" if waits else "denied",
-    }
-
-
-@BOTH
-def test_a_guarded_tool_in_a_function_node_pauses_the_graph_and_runs_once(
-    guard_that: Any, asynchronous: bool
-) -> None:
-    effects = Effects()
-    guard = guard_that("ask")
-    pay = guard_tool(effects.tool("pay"), guard, agent="payer")
-
-    def node(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [("ai", pay.invoke({"value": 1})), ("ai", pay.invoke({"value": 1}))]}
-
-    builder = StateGraph(MessagesState)
-    builder.add_node("node", node)
-    builder.add_edge(START, "node")
-    graph = wrap(builder.compile(name="outer", checkpointer=InMemorySaver()), guard)
-    run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
-    answer_all(guard)
-    assert effects.done == []
-    run_graph(graph, None, thread(), asynchronous=asynchronous)
-    assert effects.done == [("pay", 1)]
-    answer_all(guard)
-    result = run_graph(graph, None, thread(), asynchronous=asynchronous)
-    assert effects.done == [("pay", 1), ("pay", 1)]
-    assert [message.text for message in result["messages"]] == ["go", "pay 1: ok", "pay 1: ok"]
 
 
 def test_an_expired_approval_is_a_refusal(tmp_path: Path) -> None:

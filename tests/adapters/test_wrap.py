@@ -7,24 +7,20 @@ import functools
 from typing import Any
 
 import pytest
-from guardrail_langgraph import GuardrailMiddleware, coverage, guard_tool, unwrap, wrap
+from guardrail_langgraph import coverage, guard_tool, unwrap, wrap
 from guardrail_langgraph.testing import ScriptedModel, calling
-from langchain.agents.middleware import AgentMiddleware
 from langchain_core.tools import StructuredTool, tool
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import Send
 
-from guardrail.errors import ConfigError, Denied, InvalidTool
+from guardrail.errors import ConfigError, InvalidTool
 from tests.adapters.graphs import (
     KINDS,
     START_MESSAGES,
     Effects,
     agent,
-    answer_all,
     plain,
     run_graph,
     thread,
@@ -32,6 +28,8 @@ from tests.adapters.graphs import (
 )
 
 BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -286,282 +284,6 @@ def test_metadata_of_the_caller_is_no_identity(guard_that: Any, asynchronous: bo
     spoofed = {"metadata": {"lc_agent_name": "boss", "agent": "boss", "langgraph_node": "boss"}}
     run_graph(graph, START_MESSAGES, spoofed, asynchronous=asynchronous)
     assert seen == [("payer", ("payer",))]
-
-
-class Edit(AgentMiddleware):
-    """Changes every call."""
-
-    def wrap_tool_call(self, request: Any, handler: Any) -> Any:
-        return handler(request.override(tool_call={**request.tool_call, "args": {"value": 999}}))
-
-    async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
-        return await handler(request.override(tool_call={**request.tool_call, "args": {"value": 999}}))
-
-
-def at_most_500(given: Any) -> str:
-    return "allow" if given.call.arguments["value"] <= 500 else "deny"
-
-
-@BOTH
-def test_what_other_middleware_makes_of_a_call_is_judged(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    graph = agent([effects.tool("pay")], [calling(("pay", {"value": 1}))], middleware=[Edit()])
-    wrap(graph, guard_that(at_most_500))
-    (message,) = tool_messages(run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous))
-    assert message.text.startswith("DENIED (nothing was executed): pay value=999")
-    assert effects.done == []
-
-
-@BOTH
-def test_the_middleware_guards_as_the_last_one(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    guard = guard_that(at_most_500)
-    script = [calling(("pay", {"value": 1}))]
-    tools = [effects.tool("pay")]
-    alone = agent(tools, script, middleware=[GuardrailMiddleware(guard, agent="payer")])
-    assert [
-        message.text
-        for message in tool_messages(run_graph(alone, START_MESSAGES, None, asynchronous=asynchronous))
-    ] == ["pay 1: ok"]
-    last = agent(tools, script, middleware=[Edit(), GuardrailMiddleware(guard, agent="payer")])
-    (message,) = tool_messages(run_graph(last, START_MESSAGES, None, asynchronous=asynchronous))
-    assert message.text.startswith("DENIED")
-    assert effects.done == [("pay", 1)]
-
-
-@BOTH
-def test_the_middleware_refuses_to_stand_anywhere_else(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    middleware = [GuardrailMiddleware(guard_that(), agent="payer"), Edit()]
-    graph = agent([effects.tool("pay")], [calling(("pay", {"value": 1}))], middleware=middleware)
-    with pytest.raises(ConfigError, match="another middleware stands between"):
-        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    assert effects.done == []
-
-
-@BOTH
-def test_the_middleware_in_a_wrapped_graph_judges_once(guard_that: Any, asynchronous: bool) -> None:
-    judged: list[int] = []
-
-    def policy(given: Any) -> str:
-        judged.append(given.call.arguments["value"])
-        return "allow"
-
-    guard = guard_that(policy)
-    middleware = [GuardrailMiddleware(guard, agent="payer"), Edit()]
-    graph = wrap(
-        agent([Effects().tool("pay")], [calling(("pay", {"value": 1}))], middleware=middleware), guard
-    )
-    with pytest.raises(ConfigError, match="another middleware stands between"):
-        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    last = [Edit(), GuardrailMiddleware(guard, agent="payer")]
-    graph = wrap(agent([Effects().tool("pay")], [calling(("pay", {"value": 1}))], middleware=last), guard)
-    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    assert judged == [999]
-
-
-def test_coverage_knows_the_middleware(guard_that: Any) -> None:
-    middleware = [Edit(), GuardrailMiddleware(guard_that(), agent="payer")]
-    report = coverage(agent([Effects().tool("pay")], [], name="other", middleware=middleware))
-    assert [(item.tools, item.agent, item.guarded) for item in report.items] == [(("pay",), "payer", True)]
-    assert not report.net
-
-
-@BOTH
-def test_the_middleware_pauses_and_goes_on(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    guard = guard_that("ask")
-    script = [calling(("pay", {"value": 1}), ("pay", {"value": 2}))]
-    middleware = [GuardrailMiddleware(guard, agent="payer")]
-    graph = agent([effects.tool("pay")], script, middleware=middleware, checkpointer=InMemorySaver())
-    assert len(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)["__interrupt__"]) == 2
-    answer_all(guard)
-    run_graph(graph, None, thread(), asynchronous=asynchronous)
-    assert sorted(effects.done) == [("pay", 1), ("pay", 2)]
-
-
-@BOTH
-def test_the_middleware_refuses_tools_that_the_provider_runs(guard_that: Any, asynchronous: bool) -> None:
-    tools = [Effects().tool("pay"), {"type": "web_search"}]
-    graph = agent(tools, ["hello"], middleware=[GuardrailMiddleware(guard_that(), agent="payer")])
-    with pytest.raises(ConfigError, match="past every guard: web_search"):
-        run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    allowed = [GuardrailMiddleware(guard_that(), agent="payer", provider_tools=True)]
-    run_graph(agent(tools, ["hello"], middleware=allowed), START_MESSAGES, None, asynchronous=asynchronous)
-
-
-def wrappers(seen: list[Any]) -> tuple[Any, Any]:
-    def blocking(request: Any, execute: Any) -> Any:
-        seen.append(("sync", request.tool_call["args"]))
-        return execute(request)
-
-    async def awaiting(request: Any, execute: Any) -> Any:
-        seen.append(("async", request.tool_call["args"]))
-        return await execute(request)
-
-    return blocking, awaiting
-
-
-def test_a_node_with_one_kind_of_wrapper_is_guarded_in_both_modes(guard_that: Any) -> None:
-    seen: list[Any] = []
-    blocking, awaiting = wrappers(seen)
-    effects = Effects()
-    guard = guard_that("deny")
-    script = [calling(("pay", {"value": 1}))]
-    only_async = wrap(plain([effects.tool("pay")], script, awrap_tool_call=awaiting), guard)
-    assert tool_messages(run_graph(only_async, START_MESSAGES, None, asynchronous=False))[0].status == "error"
-    assert tool_messages(run_graph(only_async, START_MESSAGES, None, asynchronous=True))[0].status == "error"
-    only_sync = wrap(plain([effects.tool("pay")], script, wrap_tool_call=blocking), guard)
-    assert tool_messages(run_graph(only_sync, START_MESSAGES, None, asynchronous=False))[0].status == "error"
-    with pytest.raises(NotImplementedError, match="no awrap_tool_call"):
-        run_graph(only_sync, START_MESSAGES, None, asynchronous=True)
-    assert (seen, effects.done) == ([("async", {"value": 1}), ("sync", {"value": 1})], [])
-
-
-@BOTH
-def test_wrappers_that_were_there_still_wrap(guard_that: Any, asynchronous: bool) -> None:
-    seen: list[Any] = []
-    blocking, awaiting = wrappers(seen)
-    effects = Effects()
-    node = {"wrap_tool_call": blocking, "awrap_tool_call": awaiting}
-    graph = wrap(plain([effects.tool("pay")], [calling(("pay", {"value": "1"}))], **node), guard_that())
-    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
-    assert seen == [("async" if asynchronous else "sync", {"value": "1"})]
-    assert effects.done == [("pay", 1)]
-
-
-@BOTH
-def test_a_tool_that_a_wrapper_brings_is_judged_as_what_it_is(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    erase = effects.tool("erase")
-    judged: list[str] = []
-
-    def policy(given: Any) -> str:
-        judged.append(given.call.tool.name)
-        return "deny"
-
-    def swap(request: Any, execute: Any) -> Any:
-        return execute(request.override(tool=erase))
-
-    async def aswap(request: Any, execute: Any) -> Any:
-        return await execute(request.override(tool=erase))
-
-    graph = plain(
-        [effects.tool("look")],
-        [calling(("look", {"value": 1}), ("dynamic", {"value": 2}))],
-        wrap_tool_call=swap,
-        awrap_tool_call=aswap,
-    )
-    run_graph(wrap(graph, guard_that(policy)), START_MESSAGES, None, asynchronous=asynchronous)
-    assert judged == ["erase", "erase"]
-    assert effects.done == []
-
-
-@BOTH
-def test_the_net_stops_a_loose_tool_and_records_it(guard_that: Any, asynchronous: bool) -> None:
-    effects = Effects()
-    loose = effects.tool("loose")
-    guard = guard_that()
-    graph = wrap(one_node(lambda state: {"messages": [loose.invoke({"value": 1})]}), guard)
-    with pytest.raises(Denied, match="loose was called past the guard"):
-        run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
-    assert effects.done == []
-    assert [(listed.tool, listed.agent, listed.state) for listed in guard.ledger.calls("t1")] == [
-        ("local/loose", "outer", "denied")
-    ]
-
-
-@BOTH
-def test_the_net_holds_beneath_callers_callbacks(guard_that: Any, asynchronous: bool) -> None:
-    from langchain_core.callbacks import BaseCallbackHandler
-
-    effects = Effects()
-    loose = effects.tool("loose")
-    graph = wrap(one_node(lambda state: {"messages": [loose.invoke({"value": 1})]}), guard_that())
-    with pytest.raises(Denied):
-        run_graph(graph, START_MESSAGES, {"callbacks": [BaseCallbackHandler()]}, asynchronous=asynchronous)
-    assert effects.done == []
-
-
-@BOTH
-@EVERY_KIND
-def test_a_guarded_tool_does_not_vouch_for_what_it_calls(
-    guard_that: Any, kind: str, asynchronous: bool
-) -> None:
-    effects = Effects()
-    loose = effects.tool("loose")
-
-    @tool
-    def outer(value: int) -> str:
-        """Call another tool."""
-        return loose.invoke({"value": value})
-
-    guard = guard_that()
-    graph = wrap(KINDS[kind]([outer], [calling(("outer", {"value": 1}))]), guard)
-    with pytest.raises(Denied, match="loose was called past the guard"):
-        run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
-    assert effects.done == []
-
-
-def test_a_tool_cannot_run_itself_again_on_the_guards_word(guard_that: Any) -> None:
-    effects = Effects()
-
-    @tool
-    def again(value: int) -> str:
-        """Call itself."""
-        effects.add(value)
-        return again.invoke({"value": value + 1}) if value < 3 else "end"
-
-    graph = wrap(plain([again], [calling(("again", {"value": 1}))]), guard_that())
-    with pytest.raises(Denied, match="again was called past the guard"):
-        graph.invoke(START_MESSAGES)
-    assert effects.done == [1]
-
-
-def test_tool_nodes_that_are_made_while_the_graph_runs_are_in_the_net(guard_that: Any) -> None:
-    effects = Effects()
-    pay = effects.tool("pay")
-
-    def node(state: MessagesState, config: Any) -> Any:
-        message = calling(("pay", {"value": 1}))
-        return ToolNode([pay]).invoke({"messages": [message]}, config)
-
-    from langchain_core.runnables import RunnableConfig
-
-    node.__annotations__["config"] = RunnableConfig
-    graph = wrap(one_node(node), guard_that())
-    with pytest.raises(Denied, match="pay was called past the guard"):
-        graph.invoke(START_MESSAGES)
-    assert effects.done == []
-
-
-def test_the_functional_api_is_guarded_by_guarded_tools_and_the_net(guard_that: Any) -> None:
-    effects = Effects()
-    guard = guard_that()
-    loose = effects.tool("loose")
-    pay = guard_tool(effects.tool("pay"), guard, agent="flow")
-
-    @task
-    def paying(value: int) -> str:
-        return pay.invoke({"value": value})
-
-    @task
-    def straying(value: int) -> str:
-        return loose.invoke({"value": value})
-
-    @entrypoint()
-    def flow(value: int) -> str:
-        return paying(value).result() if value > 0 else straying(value).result()
-
-    wrap(flow, guard)
-    assert flow.invoke(5) == "pay 5: ok"
-    with pytest.raises(Denied, match="loose was called past the guard"):
-        flow.invoke(-5)
-    assert effects.done == [("pay", 5)]
-    assert [(item.path, item.guarded) for item in coverage(flow).items] == [
-        ("flow/~loose", False),
-        ("flow/~pay", True),
-    ]
 
 
 def test_a_send_of_tool_calls_is_guarded(guard_that: Any) -> None:
