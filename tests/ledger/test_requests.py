@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,7 @@ class Life(RuleBasedStateMachine):
             assert isinstance(answer, Pending)
         elif before.state == "pending":
             assert answer == Pending(approval=before)
-        elif before.state in ("rejected", "expired", "cancelled"):
+        elif before.state in ("rejected", "expired", "cancelled") or self.waited_too_long(before):
             assert isinstance(answer, Stopped)
             assert (answer.heading, answer.approval) == ("REJECTED", before.id)
         elif tally(self.asks, before.votes) == "approved" and (before.state == "approved" or self.may_keep):
@@ -333,6 +334,13 @@ class Life(RuleBasedStateMachine):
         if isinstance(answer, Ticket):
             self.ticket = answer
         assert not isinstance(answer, Moved)
+
+    def waited_too_long(self, request: Approval) -> bool:
+        """A yes is for as long as people would have been waited for."""
+        if request.state != "approved":
+            return False
+        said = max(datetime.fromisoformat(vote.at) for vote in request.votes)
+        return self.clock.now >= said + timedelta(seconds=100)
 
     @precondition(lambda self: self.ticket is not None)
     @rule(status=st.sampled_from(["raised", "suspended", "blocked"]))
