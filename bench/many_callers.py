@@ -74,8 +74,8 @@ class Guarded:
 
     def __init__(self, guard: Guardrail) -> None:
         self.guard = guard
-        self._send = guard.tool(send_money, agent=AGENT, effect="write")
-        self._send_async = guard.tool(send_money_async, agent=AGENT, name="send_money", effect="write")
+        self._send = guard.tool(send_money, agent=AGENT)
+        self._send_async = guard.tool(send_money_async, agent=AGENT, name="send_money")
         self._runs: list[str] = []
 
     def begin(self) -> Guarded:

@@ -49,11 +49,11 @@ def _calls(folder: Path, scale: Scale) -> Iterator[Round]:
 def _decisions(folder: Path, scale: Scale) -> Iterator[Round]:
     evaluate = Evaluation()
     with guarded(folder / "decision.db") as guard, guard.run(principal="user:anna") as run:
-        send = guard.tool(send_money, agent=AGENT, effect="write")
+        send = guard.tool(send_money, agent=AGENT)
         for _ in range(RUN_LENGTH // 2):
             send(**ARGUMENTS)
         guard.ledger.flush()
-        tool = guard.tool_definition(name="send_money", server="local", effect="write")
+        tool = guard.tool_definition(name="send_money", server="local")
         agent, principal = guard.agent(AGENT, (AGENT,)), Principal(id="user:anna")
         body = canonical(dict(ARGUMENTS))
 

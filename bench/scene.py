@@ -15,6 +15,7 @@ from measuring import Stopwatch
 
 from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import Bundle
+from guardrail.config import ToolSettings
 from guardrail.decisions import Decision
 from guardrail.guard import Durability, Guardrail
 from guardrail.ledger import Ledger, schema
@@ -48,26 +49,31 @@ async def send_money_async(to: str, amount: int, reference: str) -> str:
     return send_money(to, amount, reference)
 
 
-def boundaries(server: str) -> Boundaries:
-    """What the agent may do."""
-    tool = f"{server}/send_money"
-    money = Money(name="payments", tool=tool, argument="amount", limit=10_000_000, unit="cent")
-    mine = Boundary(tools=(tool,), argument_bytes=10_000, calls_per_run=100_000, money=(money,))
-    return Boundaries({AGENT: mine})
+MONEY: Final = Money(name="payments", tool="send_money", argument="amount", limit=10_000_000, unit="cent")
+BOUNDARIES: Final = Boundaries(
+    {AGENT: Boundary(tools=("send_money",), argument_bytes=10_000, calls_per_run=100_000, money=(MONEY,))}
+)
+"""What the agent may do."""
 
 
 @contextmanager
 def guarded(
-    file: Path, *, outcome: Durability = "buffered", server: str = "local", policy: Policy | None = None
+    file: Path, *, outcome: Durability = "buffered", policy: Policy | None = None
 ) -> Iterator[Guardrail]:
     """A guard with a ledger of its own."""
     with closing(RegoPolicy(Bundle.shipped())) as rego, Ledger.open(file) as ledger:
-        yield Guardrail(policy=policy or rego, boundaries=boundaries(server), ledger=ledger, outcome=outcome)
+        yield Guardrail(
+            policy=policy or rego,
+            boundaries=BOUNDARIES,
+            tools={"local/send_money": ToolSettings(effect="write")},
+            ledger=ledger,
+            outcome=outcome,
+        )
 
 
 def turn_of(guard: Guardrail) -> Callable[[Stopwatch], None]:
     """One guarded run, its calls timed. That it begins and ends is not part of a call."""
-    send = guard.tool(send_money, agent=AGENT, effect="write")
+    send = guard.tool(send_money, agent=AGENT)
 
     def turn(stopwatch: Stopwatch) -> None:
         with guard.run(principal="user:anna"):
@@ -116,7 +122,7 @@ def rehearse(folder: Path) -> list[Rehearsed]:
     with closing(RegoPolicy(Bundle.shipped())) as rego:
         overhearing = _Overhearing(rego)
         with guarded(file, policy=overhearing) as guard:
-            send = guard.tool(send_money, agent=AGENT, effect="write")
+            send = guard.tool(send_money, agent=AGENT)
             with guard.run("rehearsal", principal="user:anna"):
                 for _ in range(RUN_LENGTH):
                     send(**ARGUMENTS)
