@@ -40,7 +40,7 @@ allow contains {"rule": "amounts.small", "message": "a small amount"} if {
 """
 
 APPLICATION = """
-import json, os
+import json, os, time
 from guardrail import Denied, Guardrail
 
 guard = Guardrail.from_config("guardrail.toml")
@@ -48,6 +48,7 @@ effects = os.open("effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 def pay(amount: int) -> int:
     os.write(effects, f"{amount}\\n".encode())
+    time.sleep(0.05)  # so that no worker is fast enough to serve everybody
     return os.getpid()
 
 pay_guarded = guard.tool(pay, agent="clerk")

@@ -28,6 +28,7 @@ class Memory:
         self.tools: set[str] = set()
         self.policies: set[str] = set()
         self.seen: tuple[int, int] | None = None
+        self.is_exact = False  # a transaction is open: nobody else can commit
         self.generation = 0
         self.log: LogRow | None = None
         self.forget()
@@ -35,6 +36,7 @@ class Memory:
     def forget(self) -> None:
         """Believe nothing that the database can say better."""
         self.seen = None
+        self.is_exact = False
         self.calls.clear()
         self.runs: dict[str, RunRow] = {}
         self.budgets: dict[str, BudgetRow] = {}
@@ -42,9 +44,17 @@ class Memory:
         if self.log is not None:
             self.log.stored = False
 
-    def publish(self, run: str, state: Published) -> None:
-        """Let readers see this state of a run, unless they see a later one already: a reader may be slow."""
+    def publish(self, run: str, state: Published, generation: int) -> None:
+        """Let readers see this state of a run, unless they see a later one already: a reader may be slow.
+
+        Args:
+            run: the run.
+            state: what was read, or committed.
+            generation: of this memory, when that began; one from before a foreign commit is not kept.
+        """
         with self._publishing:
+            if generation != self.generation:
+                return
             known = self.published.get(run)
             if known is None or known.position <= state.position:
                 self.published[run] = state
@@ -55,15 +65,17 @@ class Memory:
         Args:
             seen: which connection this is, and its `data_version`; the latter means nothing on another connection.
         """
-        if seen == self.seen:
-            return
-        self.seen = seen
-        self.generation += 1  # runs are kept, and checked by their position
-        self.calls.clear()
-        self.budgets.clear()
-        self.halts = None
-        if self.log is not None:
-            self.log.stored = False  # its lease has to be looked at
+        if seen != self.seen:
+            with self._publishing:
+                self.seen = seen
+                self.generation += 1  # runs are kept, and checked by their position
+                self.published.clear()
+            self.calls.clear()
+            self.budgets.clear()
+            self.halts = None
+            if self.log is not None:
+                self.log.stored = False  # its lease has to be looked at
+        self.is_exact = True
 
     def over(self, ended: Mapping[str, int]) -> None:
         """These attempts (key → fence) no longer run here; a later attempt of the same call may."""

@@ -38,7 +38,8 @@ _runs, _calls, _records, _sealed = schema.runs.c, schema.calls.c, schema.records
 _approvals = schema.approvals.c
 _POSITION: Final = text(select(_runs.position).where(_runs.id == bindparam("id")))
 _RUN: Final = loading(schema.runs, "id", 1)
-_RUNS: Final = text(select(schema.runs).order_by(_runs.started.desc(), _runs.id))
+# Within one millisecond a writer's own records still tell which came first.
+_RUNS: Final = text(select(schema.runs).order_by(_runs.started.desc(), _runs.record.desc()))
 _LOGS: Final = text(select(schema.logs).order_by(schema.logs.c.id))
 _ALL_LOGS: Final = text(select(schema.logs.c.id).order_by(schema.logs.c.id))
 _HALTS: Final = text(select(schema.controls).order_by(schema.controls.c.at, schema.controls.c.scope))
@@ -60,7 +61,7 @@ _stretch = (
 _RECORDS: Final = text(_stretch)
 _RECORDS_OF: Final = text(_stretch.where(_records.run == bindparam("run")))
 _LOGS_OF: Final = text(select(_records.log).where(_records.run == bindparam("run")).distinct())
-_APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.id))
+_APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.record))
 _ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
 _IS_DUE: Final = text(
     select(_approvals.id)
@@ -100,9 +101,10 @@ class Reader:
     def run_state(self, run: str) -> RunState:
         """The run as of its last commit; what this process has published is used while it is still that."""
         memory = self._writer.memory
-        published = memory.published
+        published, generation = memory.published, memory.generation
         known = published.get(run)
-        if known is not None and self._database.is_still(memory.seen):
+        exact = known is not None and (memory.is_exact or self._database.is_still(memory.seen))
+        if known is not None and exact and generation == memory.generation:
             return known.state
         with self._database.reading() as connection:
             found = connection.execute(_POSITION, (run,)).fetchone()
@@ -113,7 +115,7 @@ class Reader:
                 connection.execute("BEGIN")
                 try:
                     known = _read_run(connection, run)
-                    memory.publish(run, known)
+                    memory.publish(run, known, generation)
                 finally:
                     connection.execute("ROLLBACK")
         return known.state

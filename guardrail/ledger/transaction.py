@@ -309,8 +309,9 @@ class Transaction:
     def publish(self) -> None:
         """After the commit: let readers see it."""
         memory = self.memory
+        memory.is_exact = False
         for run, row in self._changed_runs.items():
-            memory.publish(run, row.publish())
+            memory.publish(run, row.publish(), memory.generation)
         for key, fence in self.started.items():
             memory.in_flight[key] = fence
             memory.calls[key] = self._calls[key]

@@ -334,6 +334,7 @@ class Writer:
                 item.error = error
         if tx.is_empty:
             self._database.end()
+            self.memory.is_exact = False
             return
         tx.store()
         # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.

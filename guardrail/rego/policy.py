@@ -15,6 +15,7 @@ from guardrail.errors import InvalidArguments, PolicyError
 from guardrail.policy import PolicyInput
 from guardrail.rego.answers import decision_of
 from guardrail.rego.interpreter import RegoError, RegoPanicError, interpreter_version
+from guardrail.rego.settled import settled
 from guardrail.rego.testing import verify_bundle
 from guardrail.rego.threads import Evaluator
 from guardrail.version import __version__
@@ -104,7 +105,7 @@ class RegoPolicy:
             fix = "pass a reference (a path, an id) instead of the content"
             return refuse("policy.error", message, fix=fix, revision=active.revision)
         try:
-            answer = self._evaluator.answer(active.bundle, text.decode())
+            answer = self._evaluator.answer(active.deciding, text.decode())
         except RegoPanicError as error:
             return refuse("policy.panic", str(error), fix=_OWNER, revision=active.revision)
         except RegoError as error:
@@ -145,14 +146,14 @@ class RegoPolicy:
             "interpreter": interpreter_version(),
             "guardrail": __version__,
         }
-        settled = {**stored, "rego": bundle.revision}
-        return _Active(bundle=bundle, stored=stored, revision=digest(canonical(settled)))
+        named = {**stored, "rego": bundle.revision}
+        return _Active(deciding=settled(bundle), stored=stored, revision=digest(canonical(named)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Active:
     """What decides now, replaced as one."""
 
-    bundle: Bundle
+    deciding: Bundle
     stored: Mapping[str, Any]
     revision: str

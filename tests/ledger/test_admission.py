@@ -310,6 +310,19 @@ def test_the_state_of_an_unknown_run_is_fresh(ledger: Ledger) -> None:
     )  # fmt: skip
 
 
+def test_what_another_process_did_in_a_run_is_seen_whatever_this_one_does_in_others(
+    ledger: Ledger, path: object, clock: object
+) -> None:
+    ran(ledger, call(1))
+    ran(ledger, call(2, run="other"))
+    with Ledger.open(path, clock=clock) as foreign:  # type: ignore[arg-type]
+        for number in range(3, 6):
+            ran(foreign, call(number))
+            ran(ledger, call(number, run="other"))
+            assert ledger.read_run("run") == foreign.read_run("run")
+            assert ledger.read_run("run").usage["calls"] == number - 1
+
+
 def test_a_second_process_reads_the_same_state_of_a_run(ledger: Ledger, path: object, clock: object) -> None:
     for number in range(60):
         ran(ledger, call(number))
