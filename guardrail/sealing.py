@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b, sha256
@@ -30,6 +31,10 @@ from guardrail.errors import LedgerUnavailable, VerificationFailed
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
+_NOISE_BYTES: Final = _SALT_BYTES + _NONCE_BYTES
+_NOISE_AT_ONCE: Final = 128
+_QUIET: Final = 2_000
+"""Up to how many bytes hashlib hashes without letting other threads run; it takes longer to get back from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +134,10 @@ class SealingKey:
 
     def seal(self, detail: bytes) -> Sealed:
         """Seal a detail. The ciphertext is bound to its commitment, so it cannot be moved to another record."""
-        noise = os.urandom(_SALT_BYTES + _NONCE_BYTES)
+        noise = _noise()
         plain = noise[:_SALT_BYTES] + detail
         nonce = noise[_SALT_BYTES:]
-        commitment = sha256(plain).digest()
+        commitment = _commitment(plain)
         return Sealed(commitment.hex(), nonce + self._cipher.encrypt(nonce, plain, commitment))
 
     def unseal(self, body: bytes, commitment: str) -> bytes:
@@ -149,13 +154,41 @@ class SealingKey:
                 "a sealed detail does not open: it was changed, or another key sealed it",
                 fix=f"use the key that sealed it, not {self.id}",
             ) from error
-        if sha256(plain).digest() != bound:
+        if _commitment(plain) != bound:
             raise VerificationFailed("a sealed detail is not the one its record commits to")
         return plain[_SALT_BYTES:]
 
     def reference(self, key: str) -> str:
         """How records name the call with this key: keyed BLAKE2b (RFC 7693), 128 bits, in hex."""
         return blake2b(key.encode(), digest_size=16, key=self._reference_key).hexdigest()
+
+
+def _commitment(plain: bytes) -> bytes:
+    """SHA-256; in pieces where the whole would make hashlib hand the interpreter to another thread."""
+    if len(plain) <= _QUIET or len(plain) > 16 * _QUIET:
+        return sha256(plain).digest()
+    hashed = sha256()
+    for start in range(0, len(plain), _QUIET):
+        hashed.update(plain[start : start + _QUIET])
+    return hashed.digest()
+
+
+_NOISES: Final[deque[bytes]] = deque()
+"""Random bytes for the next details: asking the system each time lets other threads run each time."""
+
+
+def _noise() -> bytes:
+    """Random bytes for one salt and one nonce; nobody else gets these."""
+    try:
+        return _NOISES.pop()
+    except IndexError:
+        block = os.urandom(_NOISE_BYTES * _NOISE_AT_ONCE)
+        _NOISES.extend(block[at : at + _NOISE_BYTES] for at in range(_NOISE_BYTES, len(block), _NOISE_BYTES))
+        return block[:_NOISE_BYTES]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_NOISES.clear)  # a nonce is used once, in one process
 
 
 def _link(source: Path, target: Path) -> None:

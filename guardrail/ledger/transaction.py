@@ -6,7 +6,7 @@ written set-based at the end. `BEGIN IMMEDIATE` makes this exact: nobody else wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,7 +20,7 @@ from guardrail.ledger.identity import Identity
 from guardrail.ledger.memory import Memory
 from guardrail.ledger.rows import HISTORY, BudgetRow, CallRow, LogRow, RunRow, no_usage
 from guardrail.ledger.schema import PLACES
-from guardrail.ledger.statements import Writing, inserting, loading, padded, text, updating
+from guardrail.ledger.statements import inserting, loading, padded, text, updating
 from guardrail.merkle import leaf_hash, push
 from guardrail.records import SCHEMA, Kind, encode
 from guardrail.sealing import Sealed, SealingKey
@@ -36,7 +36,10 @@ _ENTERED_CALL: Final = (
     "resumed",
     "approval",
 )
-_INSERT: Final = {table.name: inserting(table) for table in schema.metadata.sorted_tables}
+_PLAIN: Final = {schema.records, schema.sealed}
+_INSERT: Final = {
+    table.name: inserting(table, plain=table in _PLAIN) for table in schema.metadata.sorted_tables
+}
 _UPDATE: Final = {
     "calls": updating(schema.calls, _SETTLED_CALL),  # leaves the index on the position alone
     "runs": updating(schema.runs, ("position", "version", "labels", "usage")),
@@ -261,13 +264,11 @@ class Transaction:
     def store(self) -> None:
         """Write everything that changed; the caller commits."""
         if self._records:
-            self._write(_INSERT["records"], self._records)
+            _INSERT["records"].write(self._cursor, self._records)
         if self._sealed:
             key = self.key.id
-            self._write(
-                _INSERT["sealed"],
-                [(number, key, bytearray(item.body)) for number, item in self._sealed.items()],
-            )
+            sealed = [(number, key, bytearray(item.body)) for number, item in self._sealed.items()]
+            _INSERT["sealed"].write(self._cursor, sealed)
         self._store_calls()
         self._store("runs", self._changed_runs.values())
         self._store("budgets", self._changed_budgets.values())
@@ -281,30 +282,19 @@ class Transaction:
         entered = [row for row in rows if row.reentered and row.stored]
         self._store("calls", [row for row in rows if not (row.reentered and row.stored)] if entered else rows)
         if entered:
-            self._write(_REENTER, [_REENTER.values(row) for row in entered])
+            _REENTER.write(self._cursor, entered)
         for row in rows:
             row.reentered = False
 
-    def _store(self, table: str, rows: Iterable[CallRow | RunRow | BudgetRow]) -> None:
-        new: list[tuple[Any, ...]] = []
-        old: list[tuple[Any, ...]] = []
-        insert, update = _INSERT[table], _UPDATE[table]
-        for row in rows:
-            if row.stored:
-                old.append(update.values(row))
-            else:
-                new.append(insert.values(row))
-                row.stored = True
+    def _store(self, table: str, rows: Collection[CallRow | RunRow | BudgetRow]) -> None:
+        new = [row for row in rows if not row.stored]
+        old = [row for row in rows if row.stored]
         if new:
-            self._write(insert, new)
+            _INSERT[table].write(self._cursor, new)
+            for row in new:
+                row.stored = True
         if old:
-            self._write(update, old)
-
-    def _write(self, writing: Writing, rows: list[tuple[Any, ...]]) -> None:
-        if len(rows) == 1:
-            self._cursor.execute(writing.text, rows[0])
-        else:
-            self._cursor.executemany(writing.text, rows)
+            _UPDATE[table].write(self._cursor, old)
 
     def publish(self) -> None:
         """After the commit: let readers see it."""

@@ -235,7 +235,7 @@ def test_listings_filter_by_state(ledger: Ledger, clock: Clock) -> None:
     first, second = asked(ledger, of=call(1)), asked(ledger, ask(expires_in=5), of=call(2))
     ledger.vote(first.id, "bob", "approve", channel="cli")
     clock.forward(seconds=6)
-    assert [found.id for found in ledger.approvals()] == sorted([first.id, second.id])
+    assert [found.id for found in ledger.approvals()] == [first.id, second.id]
     assert [found.id for found in ledger.approvals("approved")] == [first.id]
     assert [found.id for found in ledger.approvals("expired")] == [second.id]
     assert ledger.approvals("pending") == ()
