@@ -286,7 +286,7 @@ class _Asynchronous(_Drive):
             case Settle():
                 return await self.settle(step)
             case Refuse():
-                return await self.write(step)
+                return await self.write(step, alone=self.guard.flights.alone)
             case AwaitApproval():
                 return await self.await_approval(step)
             case Join():
@@ -296,10 +296,9 @@ class _Asynchronous(_Drive):
         joined = self.enter(step)
         if joined is not None:
             return joined
-        # Whether others are in flight shows only once the tasks that are ready have had their turn.
-        await asyncio.sleep(0)
         try:
-            return self.admitted(step, await self.write(step))
+            # Never alone: whether others are in flight shows only once the tasks that are ready have had their turn.
+            return self.admitted(step, await self.write(step, alone=False))
         except _CancelledMeanwhile as cancelled:
             self.admitted(step, cancelled.answer)
             if isinstance(cancelled.answer, Pending) and self.waiting == "wait":
@@ -308,9 +307,9 @@ class _Asynchronous(_Drive):
                 await self.settle(settle)
             raise cancelled.error from None
 
-    async def write(self, step: Admit | Refuse) -> Any:
+    async def write(self, step: Admit | Refuse, *, alone: bool) -> Any:
         try:
-            return await uncut(self.guard.ledger.write_async(step, alone=self.guard.flights.alone))
+            return await uncut(self.guard.ledger.write_async(step, alone=alone))
         except LedgerError as error:
             return Stopped(reasons=(lost(error),))
 

@@ -1,8 +1,12 @@
 """Group commit: whoever is alone commits at once; what piles up meanwhile is committed together.
 
-A caller that is the only one commits in its own thread. Otherwise writes pile up while the writer thread
-commits the batch before, and are committed as the next one: no timer decides how large a batch is. All
-threads that wait for a batch wait at one gate; all tasks of one event loop are woken by one call.
+A caller that is the only one commits in its own thread. Otherwise writes of threads pile up while the writer
+thread commits the batch before, and are committed as the next one: no timer decides how large a batch is. All
+threads that wait for a batch wait at one gate.
+
+What the tasks of one event loop want written in one of its turns, the loop commits itself at the end of that
+turn: handing every task to another thread and back costs more than the commit. Where that would hold the loop up,
+since somebody else is writing or the disk is slow, the writer thread does it, and wakes all tasks by one call.
 
 An outcome may be buffered: it rides with whatever is committed next, after at most 20 ms.
 """
@@ -31,6 +35,8 @@ from guardrail.sealing import SealingKey
 
 RIDE: Final = 0.02
 """How long a buffered outcome waits for company, in seconds."""
+SLOW: Final = 0.005
+"""Seconds that a commit may hold an event loop up; where the last one took longer, the next is the writer thread's."""
 _RETRY: Final = 1.0
 _log: Final = logging.getLogger("guardrail.ledger")
 
@@ -53,6 +59,8 @@ class Writer:
         self.memory = Memory()
         self._bell = threading.Condition(threading.Lock())
         self._batch = Batch()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Item]] = {}
+        self._is_slow = False  # the last commit took long
         self._later: list[tuple[float, Item]] = []
         self._thread: threading.Thread | None = None
         self._resting = False  # the thread has to be woken to look at the buffer
@@ -85,10 +93,10 @@ class Writer:
         """Commit and answer; blocks."""
         if alone:
             item = Item(write)
-            if self._inline(item):
+            if self._inline([item]):
                 return item.result()
         item = Item(write)
-        batch = self._enqueue(item)
+        batch = self._enqueue([item])
         try:
             with batch.gate:
                 pass
@@ -101,13 +109,39 @@ class Writer:
     def submit_async(self, write: Write, *, alone: bool) -> asyncio.Future[Any]:
         """Commit and answer in a future of the running loop, which is done already where the commit was inline."""
         self._check_open()
-        future = Held(loop=asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        future = Held(loop=loop)
         item = Item(write, future)
-        if alone and self._inline(item):
+        if alone and self._inline([item]):
             answer_all([item])
         else:
-            self._enqueue(item)
+            self._gather(loop, item)
         return future
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, item: Item) -> None:
+        """Commit this with all that the other tasks of the loop want written before its turn ends."""
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._commit_gathered, loop)
+        gathered.append(item)
+
+    def _commit_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        items = self._gathered.pop(loop)
+        try:
+            if self._is_slow or not self._inline(items):
+                self._enqueue(items)
+                return
+        except LedgerError as error:  # closed meanwhile
+            for item in items:
+                item.error = error
+        except BaseException:  # an interrupt: nobody is left waiting
+            for item in items:
+                item.error = LedgerUnavailable("interrupted while this was written", fix="look what was recorded")
+                self._release(item)
+            answer_all(items)
+            raise
+        answer_all(items)
 
     def submit_later(self, write: Write) -> None:
         """Commit with the next batch. Whatever is submitted after this returns finds it done."""
@@ -158,13 +192,13 @@ class Writer:
 
     # -- the queue -----------------------------------------------------------------------------------
 
-    def _enqueue(self, item: Item) -> Batch:
+    def _enqueue(self, items: list[Item]) -> Batch:
         with self._bell:
             self._check_open()
             batch = self._batch
-            batch.items.append(item)
-            if len(batch.items) == 1:
+            if not batch.items:
                 self._bell.notify()
+            batch.items += items
             self._start()
         return batch
 
@@ -235,13 +269,13 @@ class Writer:
 
     # -- committing ----------------------------------------------------------------------------------
 
-    def _inline(self, item: Item) -> bool:
+    def _inline(self, items: list[Item]) -> bool:
         """Commit in this thread, if that can be done without waiting for anybody; answers whether it was."""
         self._check_open()
         if not self._database.lock.acquire(blocking=False):
             return False
         try:
-            return self._commit([item], wait=0.0)
+            return self._commit(items, wait=0.0)
         finally:
             self._database.lock.release()
 
@@ -338,7 +372,9 @@ class Writer:
             return
         tx.store()
         # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
+        began = time.perf_counter()
         self._database.commit(check=bool(tx.started) or not tx.ended)
+        self._is_slow = time.perf_counter() - began > SLOW
         tx.publish()
         for item in items:
             if item.forsaken:

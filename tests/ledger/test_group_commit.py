@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,43 @@ def test_history_keeps_the_last_50_calls_under_concurrency(ledger: Ledger) -> No
     assert [entry["id"] for entry in state.history] == [found.id for found in ledger.calls("run")][-50:]
     assert {entry["outcome"] for entry in state.history} == {"returned"}
     assert isinstance(ledger.write(admit(call("new"), budget(0)), alone=True), Stopped)
+
+
+def test_a_loop_commits_for_its_tasks_itself_unless_the_disk_is_slow(path: Path) -> None:
+    threads: list[str] = []
+
+    def now() -> datetime:
+        threads.append(threading.current_thread().name)
+        return datetime.now(UTC)
+
+    async def written_by(ledger: Ledger, first: int, result: bytes) -> set[str]:
+        calls = [call(n) for n in range(first, first + 16)]
+        tickets = await asyncio.gather(*(ledger.write_async(admit(of), alone=False) for of in calls))
+        threads.clear()
+        settled = (
+            ledger.write_async(settle(of, ticket, result=result), alone=False)
+            for of, ticket in zip(calls, tickets, strict=True)
+        )
+        assert await asyncio.gather(*settled) == ["settled"] * 16
+        return set(threads)
+
+    with Ledger.open(path, clock=now) as ledger:
+        assert asyncio.run(written_by(ledger, 0, b"1")) == {"MainThread"}
+        asyncio.run(written_by(ledger, 16, b'"%s"' % (b"x" * 4_000_000)))  # no disk takes this in 5 ms
+
+        async def next_one() -> Admission:
+            return await ledger.write_async(admit(call(99)), alone=False)
+
+        threads.clear()
+        assert isinstance(asyncio.run(next_one()), Ticket)
+        assert set(threads) == {"guardrail-ledger"}
+        assert ledger.verify().ok
+
+
+def test_tasks_that_wait_when_the_ledger_is_closed_are_told_so(ledger: Ledger) -> None:
+    async def closed_meanwhile() -> list[Any]:
+        waiting = [ledger.write_async(admit(call(n)), alone=False) for n in range(3)]
+        ledger.close()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert _kinds(asyncio.run(closed_meanwhile())) == {"LedgerUnavailable": 3}
