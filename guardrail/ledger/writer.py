@@ -137,7 +137,9 @@ class Writer:
                 item.error = error
         except BaseException:  # an interrupt: nobody is left waiting
             for item in items:
-                item.error = LedgerUnavailable("interrupted while this was written", fix="look what was recorded")
+                item.error = LedgerUnavailable(
+                    "interrupted while this was written", fix="look what was recorded"
+                )
                 self._release(item)
             answer_all(items)
             raise
