@@ -286,7 +286,7 @@ class _Asynchronous(_Drive):
             case Settle():
                 return await self.settle(step)
             case Refuse():
-                return await self.write(step, alone=self.guard.flights.alone)
+                return await self.write(step)
             case AwaitApproval():
                 return await self.await_approval(step)
             case Join():
@@ -297,8 +297,7 @@ class _Asynchronous(_Drive):
         if joined is not None:
             return joined
         try:
-            # Never alone: whether others are in flight shows only once the tasks that are ready have had their turn.
-            return self.admitted(step, await self.write(step, alone=False))
+            return self.admitted(step, await self.write(step))
         except _CancelledMeanwhile as cancelled:
             self.admitted(step, cancelled.answer)
             if isinstance(cancelled.answer, Pending) and self.waiting == "wait":
@@ -307,9 +306,9 @@ class _Asynchronous(_Drive):
                 await self.settle(settle)
             raise cancelled.error from None
 
-    async def write(self, step: Admit | Refuse, *, alone: bool) -> Any:
+    async def write(self, step: Admit | Refuse) -> Any:
         try:
-            return await uncut(self.guard.ledger.write_async(step, alone=alone))
+            return await uncut(self.guard.ledger.write_async(step, alone=self.guard.flights.alone))
         except LedgerError as error:
             return Stopped(reasons=(lost(error),))
 

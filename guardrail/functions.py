@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import NoneType, UnionType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -25,11 +24,10 @@ from pydantic.errors import PydanticUserError
 
 from guardrail.canonical import canonical, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
-from guardrail.schemas import plain_schema, validation_message
+from guardrail.schemas import is_plain, plain_schema, validation_message
 
 _Kind = inspect.Parameter
 _NAMED: Final = frozenset({_Kind.POSITIONAL_OR_KEYWORD, _Kind.KEYWORD_ONLY})
-_PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
 
 class Signature:
@@ -56,7 +54,7 @@ class Signature:
         self._by_name = all(kind in _NAMED for _, _, kind in self._parameters)
         self._model = self._as_model(function)
         fields = self._model.model_fields.values()
-        self._is_plain = all(_is_plain(field.annotation) and not field.metadata for field in fields)
+        self._is_plain = all(is_plain(field.annotation) and not field.metadata for field in fields)
         self.description = inspect.getdoc(function) or ""
         try:
             self.schema = plain_schema(self._model.model_json_schema())
@@ -170,18 +168,6 @@ def acting(function: Callable[..., Any]) -> Callable[..., Any]:
     """What acts when this is called: under decorators, and behind the call of an instance."""
     unwrapped = inspect.unwrap(function)
     return unwrapped if inspect.isroutine(unwrapped) else inspect.unwrap(type(unwrapped).__call__)
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether whatever validates as this type is a JSON value that validates to itself."""
-    if type(kind) is type:
-        return kind in _PLAIN
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin in {Union, UnionType}:  # which of several types takes a value is pydantic's to say
-        return len(parts) == 2 and NoneType in parts and all(map(_is_plain, parts))
-    return ((origin is list and len(parts) == 1) or (origin is dict and parts[:1] == (str,))) and _is_plain(
-        parts[-1]
-    )
 
 
 def _aliased(default: Any, name: str) -> Any:

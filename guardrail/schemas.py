@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Any, Final, Union, cast, get_args, get_origin
 
 import jsonschema
 import jsonschema.validators
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.pointers import of_argument, tokens
+
+_PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
 
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,3 +94,15 @@ def validation_message(name: str, error: ValidationError) -> str:
     told = [f"{'/'.join(map(str, fault['loc'])) or 'the arguments'}: {fault['msg']}" for fault in faults[:5]]
     more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
     return f"{name}: " + "; ".join(told) + more
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether whatever validates as this type is a JSON value that validates to itself."""
+    if type(kind) is type:
+        return kind in _PLAIN
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in {Union, UnionType}:  # which of several types takes a value is pydantic's to say
+        return len(parts) == 2 and NoneType in parts and all(map(is_plain, parts))
+    return ((origin is list and len(parts) == 1) or (origin is dict and parts[:1] == (str,))) and is_plain(
+        parts[-1]
+    )

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from langchain_core.tools import BaseTool, Tool
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
 from guardrail.canonical import canonical, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
-from guardrail.schemas import plain_schema, validate_schema, validation_message
+from guardrail.schemas import is_plain, plain_schema, validate_schema, validation_message
 
 SINGLE: Final = "__arg1"
 """How LangChain names the argument of a tool that takes one text."""
@@ -117,6 +118,7 @@ class _Model:
             )
             self._model = self._without_injected(full, hidden)
             self._holds_sets = "uniqueItems" in str(self.schema)
+            self._plain = _plain_names(self._model, self.injected)
         except (PydanticUserError, NameError, TypeError) as error:
             raise InvalidTool(
                 f"the arguments of {tool.name} cannot be validated: {error}",
@@ -137,6 +139,11 @@ class _Model:
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raw = {name: value for name, value in arguments.items() if name not in self.injected}
         first = self._load(raw)
+        if self._plain is not None:  # pydantic has made plain values of them, which validate to themselves
+            with suppress(InvalidArguments):
+                made = {name: getattr(first, name) for name in self._plain}
+                canonical(made)
+                return made
         plain = self._dump(first)
         body = canonical(plain)
         second = self._load(self._sent(thaw(body)))
@@ -153,6 +160,8 @@ class _Model:
         return plain
 
     def given(self, judged: dict[str, Any]) -> dict[str, Any]:
+        if self._plain is not None:
+            return judged
         sent = self._sent(judged)
         if canonical(self._dump(self._load(sent))) != canonical(judged):
             raise InvalidArguments(
@@ -190,6 +199,40 @@ class _Model:
             ordered: dict[str, Any] = _ordered(model.model_dump(by_alias=True, exclude=exclude), plain)
             return ordered
         return plain
+
+
+def _plain_names(model: type[BaseModel], injected: frozenset[str]) -> tuple[str, ...] | None:
+    """The arguments of a model that is nothing but a list of plain JSON types; None where it is more than that."""
+    fields = model.model_fields
+    settings = {
+        key: value
+        for key, value in model.model_config.items()
+        if key not in {"title", "arbitrary_types_allowed"}
+    }
+    is_bare = (
+        model.__pydantic_decorators__ == BaseModel.__pydantic_decorators__
+        and model.__init__ is BaseModel.__init__
+        and model.model_post_init is BaseModel.model_post_init
+        and model.__bases__ == (BaseModel,)
+        and settings in ({}, {"extra": "forbid"})
+    )
+    if not is_bare or injected & fields.keys() or not all(map(_is_bare_field, fields.values())):
+        return None
+    return tuple(fields)
+
+
+def _is_bare_field(field: FieldInfo) -> bool:
+    """Whether a field is a plain type with at most a default that validates to itself."""
+    names = (field.alias, field.validation_alias, field.serialization_alias, field.default_factory)
+    if not is_plain(field.annotation) or field.metadata or any(name is not None for name in names):
+        return False
+    if field.is_required():
+        return True
+    try:
+        made = TypeAdapter[Any](cast("Any", field.annotation)).validate_python(field.default)
+    except ValidationError:
+        return False
+    return type(made) is type(field.default) and bool(made == field.default)
 
 
 def _injected_by_signature(tool: BaseTool) -> frozenset[str]:

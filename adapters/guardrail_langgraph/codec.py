@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
+import orjson
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -43,12 +44,14 @@ class MessageCodec:
 
     def dump(self, value: Any) -> bytes | None:
         """JSON bytes, or None where the value has no form here that reads back as it was."""
-        if type(value) is ToolMessage and type(value.content) is str and not _extras(value):
-            return _text(value).encode()  # by far the most, and sure to read back
         try:
+            if type(value) is ToolMessage and type(value.content) is str and not _extras(value):
+                return orjson.dumps(
+                    {_TAG: "ToolMessage", "fields": dict(value)}
+                )  # by far the most; reads back
             body = _text(value)
             return body.encode() if _text(self.load(body.encode())) == body else None
-        except (TypeError, ValueError, RecursionError, ValidationError):
+        except (TypeError, ValueError, RecursionError, ValidationError):  # orjson's error is a TypeError
             return None
 
     def load(self, body: bytes) -> Any:

@@ -5,8 +5,9 @@ thread commits the batch before, and are committed as the next one: no timer dec
 threads that wait for a batch wait at one gate.
 
 What the tasks of one event loop want written in one of its turns, the loop commits itself at the end of that
-turn: handing every task to another thread and back costs more than the commit. Where that would hold the loop up,
-since somebody else is writing or the disk is slow, the writer thread does it, and wakes all tasks by one call.
+turn: handing every task to another thread and back costs more than the commit. The first of a turn is committed at
+once, as long as turns bring one write each. Where a commit would hold the loop up, since somebody else is writing or
+the disk is slow, the writer thread does it, and wakes all tasks by one call.
 
 An outcome may be buffered: it rides with whatever is committed next, after at most 20 ms.
 """
@@ -30,6 +31,7 @@ from guardrail.ledger.connection import Database, DriverError, code, is_environm
 from guardrail.ledger.identity import Identity
 from guardrail.ledger.memory import Memory
 from guardrail.ledger.transaction import Transaction
+from guardrail.ledger.turns import Turns
 from guardrail.ledger.writes import Write
 from guardrail.sealing import SealingKey
 
@@ -59,7 +61,7 @@ class Writer:
         self.memory = Memory()
         self._bell = threading.Condition(threading.Lock())
         self._batch = Batch()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[Item]] = {}
+        self._turns = Turns(self._commit_turn)
         self._is_slow = False  # the last commit took long
         self._later: list[tuple[float, Item]] = []
         self._thread: threading.Thread | None = None
@@ -110,24 +112,17 @@ class Writer:
         """Commit and answer in a future of the running loop, which is done already where the commit was inline."""
         self._check_open()
         loop = asyncio.get_running_loop()
-        future = Held(loop=loop)
-        item = Item(write, future)
-        if alone and self._inline([item]):
+        item = Item(write, future := Held(loop=loop))
+        # An outcome begins no call: where its own is the only one, nobody else is about to write.
+        at_once = bool(write.ends) or self._turns.goes_at_once(loop)
+        if alone and at_once and not self._is_slow and self._inline([item]):
             answer_all([item])
         else:
-            self._gather(loop, item)
+            self._turns.gather(loop, item)
         return future
 
-    def _gather(self, loop: asyncio.AbstractEventLoop, item: Item) -> None:
-        """Commit this with all that the other tasks of the loop want written before its turn ends."""
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            gathered = self._gathered[loop] = []
-            loop.call_soon(self._commit_gathered, loop)
-        gathered.append(item)
-
-    def _commit_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
-        items = self._gathered.pop(loop)
+    def _commit_turn(self, items: list[Item]) -> None:
+        """Commit what the tasks of a loop wrote in one of its turns, or have the writer thread do it."""
         try:
             if self._is_slow or not self._inline(items):
                 self._enqueue(items)
@@ -138,7 +133,7 @@ class Writer:
         except BaseException:  # an interrupt: nobody is left waiting
             for item in items:
                 item.error = LedgerUnavailable(
-                    "interrupted while this was written", fix="look what was recorded"
+                    "interrupted while it was written", fix="see what was recorded"
                 )
                 self._release(item)
             answer_all(items)
