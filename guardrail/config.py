@@ -40,7 +40,7 @@ from guardrail.bundles import shipped_folder
 from guardrail.calls import ArgumentKind, Effect
 from guardrail.canonical import canonical
 from guardrail.durations import seconds
-from guardrail.errors import ConfigError, InvalidArguments
+from guardrail.errors import ConfigError, InvalidArguments, LedgerUnavailable
 from guardrail.ledger import Ledger
 from guardrail.mistakes import close_to, described, unknown_key
 from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
@@ -369,9 +369,12 @@ class Config(BaseSettings):
         """Open the ledger; the first time, make it and its key.
 
         Raises:
-            LedgerUnavailable: it cannot be opened, or its key is missing or another one.
+            LedgerUnavailable: it cannot be opened, its key is missing or another one, or only its key is there.
         """
-        new = not self.ledger_path.exists() and not self.key_path.exists()
+        new, fix = not self.ledger_path.exists(), "put it back; or, to begin a new one, move the key away too"
+        if new and self.key_path.exists():
+            gone = f"the ledger {self.ledger_path} is gone, and its key {self.key_path} is there"
+            raise LedgerUnavailable(f"{gone}: halts, budgets and all that was recorded were in it", fix=fix)
         key = SealingKey.create(self.key_path) if new else SealingKey.read(self.key_path)
         return Ledger.open(self.ledger_path, key=key, lease=self.ledger.lease)
 

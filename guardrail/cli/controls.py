@@ -10,8 +10,11 @@ import typer
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, Person, listing, opened, person_or_user
 from guardrail.cli.output import Output
 from guardrail.cli.visible import visible
+from guardrail.mistakes import close_to
 
 if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.ledger import Ledger
     from guardrail.ledger.listings import ListedHalt
 
 AgentName = Annotated[
@@ -47,13 +50,16 @@ def halt(
         return
     scope = _scope(agent=agent, tool=tool, run=run, everything=everything)
     who = person_or_user(person)
-    with opened(config) as (_, ledger):
+    with opened(config) as (settings, ledger):
         ledger.halt(scope, who.id, reason)
+        doubt = _doubt(scope, settings, ledger)
     if as_json:
-        Output().document({"halted": scope, "by": who.id, "reason": reason})
+        Output().document({"halted": scope, "by": who.id, "reason": reason, "doubt": doubt})
         return
     output = Output(color=color)
     output.line(f"Halted: {visible(scope)} ({visible(reason) or 'no reason given'})", style="bold red")
+    if doubt is not None:
+        output.line(f"But {visible(doubt)}", style="bold red")
     output.line(f"By {who}. Lift it with `guardrail unhalt`.")
 
 
@@ -87,17 +93,18 @@ def unhalt(
 def settle(
     call: Annotated[str, typer.Argument(metavar="CALL", help="The call: call_…, as listings show it.")],
     *,
-    ran: Annotated[
-        bool | None, typer.Option("--ran/--did-not-run", help="What you found out; neither is the default.")
-    ] = None,
+    ran: Annotated[bool, typer.Option("--ran", help="You found out that it ran.")] = False,
+    did_not_run: Annotated[
+        bool, typer.Option("--did-not-run", help="You found out that it did not.")
+    ] = False,
     person: Person = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
     """Say how a call ended whose outcome is unknown. One that did not run may be tried again."""
-    if ran is None:
-        raise typer.BadParameter("find out whether it ran, then add --ran or --did-not-run")
+    if ran == did_not_run:
+        raise typer.BadParameter("find out whether it ran, then add one of --ran and --did-not-run")
     who = person_or_user(person)
     with opened(config) as (_, ledger):
         state = ledger.resolve(call, ran=ran, by=who.id)
@@ -108,6 +115,28 @@ def settle(
     meaning = "it ran, without a result" if ran else "it did not run; the same call may be tried again"
     output.line(f"Settled: {visible(call)} is now {state}: {meaning}.")
     output.line(f"By {who}.")
+
+
+def _doubt(scope: str, settings: Config, ledger: Ledger) -> str | None:
+    """Why a halt may stop nobody: a misspelt name looks like a success, and that in an emergency."""
+    kind, _, name = scope.partition(":")
+    known: list[str]
+    match kind:
+        case "agent":
+            known = list(settings.agents)
+        case "tool":
+            known = list(
+                {*settings.tools, *(tool for item in settings.agents.values() for tool in item.tools)}
+            )
+            known = [tool if "/" in tool else f"local/{tool}" for tool in known]
+        case "run":
+            known = [run.id for run in ledger.runs()]
+        case _:
+            return None
+    if name in known:
+        return None
+    near = close_to(name, known)
+    return f"no {kind} {name!r} is known here" + (f"; did you mean {near!r}?" if near else ".")
 
 
 def _show_halts(output: Output, halts: Sequence[ListedHalt]) -> None:

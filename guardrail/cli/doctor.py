@@ -140,7 +140,7 @@ def _policies(config: Config) -> Iterator[Sign]:
 
 
 def _ledger(config: Config) -> Iterator[Sign]:
-    if not config.ledger_path.exists():
+    if not config.ledger_path.exists() and not config.key_path.exists():
         text = f"{config.ledger_path} is not there yet: the first call makes it"
         yield Sign(about="ledger", state="note", text=text)
         return

@@ -368,14 +368,18 @@ class Writer:
             self.memory.is_exact = False
             return
         tx.store()
-        # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
-        began = time.perf_counter()
-        self._database.commit(check=bool(tx.started) or not tx.ended)
-        self._is_slow = time.perf_counter() - began > SLOW
-        tx.publish()
+        self._finish(tx)
         for item in items:
             if item.forsaken:
                 self._release(item)
         if self._thread is None and tx.started:
             with self._bell:
                 self._start()  # it keeps the lease alive
+
+    def _finish(self, tx: Transaction) -> None:
+        """Commit what is stored, and let everybody see it."""
+        began = time.perf_counter()
+        # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
+        self._database.commit(check=bool(tx.started) or not tx.ended)
+        self._is_slow = time.perf_counter() - began > SLOW
+        tx.publish()

@@ -21,6 +21,7 @@ SCOPES = [
 def test_a_halt_refuses_calls_until_it_is_lifted(
     options: tuple[str, ...], scope: str, project: Any, guardrail: Guardrail
 ):
+    project.send("bob", 1)
     halted = guardrail("halt", *options, "--reason", "odd payments", "--as", "root")
     assert (halted.exit_code, halted.stdout) == (
         0,
@@ -33,7 +34,26 @@ def test_a_halt_refuses_calls_until_it_is_lifted(
         f"No longer halted: {scope}\nBy root (as named by --as).\n",
     )
     assert project.send("bob", 2) == "sent 2 to bob"
-    assert project.sent == [("bob", 2)]
+    assert project.sent == [("bob", 1), ("bob", 2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "doubt"),
+    [
+        (("--agent", "pyer"), "no agent 'pyer' is known here; did you mean 'payer'?"),
+        (
+            ("--tool", "bank/send_mony"),
+            "no tool 'bank/send_mony' is known here; did you mean 'bank/send_money'?",
+        ),
+        (("--run", "run-1"), "no run 'run-1' is known here."),
+    ],
+)
+def test_a_misspelt_halt_holds_and_says_that_it_may_stop_nobody(
+    options: tuple[str, ...], doubt: str, project: Any, guardrail: Guardrail, document: Document
+):
+    assert f"But {doubt}\n" in guardrail("halt", *options).stdout
+    again = document("halt", *options)
+    assert (again["doubt"], document("halt", "--list")["halts"][0]["scope"]) == (doubt, again["halted"])
 
 
 def test_a_tool_without_a_server_is_one_of_this_process(project: Any, document: Document):
@@ -112,3 +132,5 @@ def test_neither_answer_is_the_default(project: Any, guardrail: Guardrail):
     result = guardrail("settle", "call_0123456789abcdef")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--did-not-run" in result.stderr
+    both = guardrail("settle", "call_1", "--ran", "--did-not-run")
+    assert (both.exit_code, both.stdout) == (2, "")

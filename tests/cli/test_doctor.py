@@ -90,6 +90,18 @@ def test_policies_that_may_not_decide_are_an_error(project: Any, document: Docum
     assert "clock.rego:3:" in text
 
 
+def test_a_ledger_that_is_gone_while_its_key_is_there_is_not_begun_anew(
+    project: Any, guardrail: Guardrail, document: Document
+):
+    project.send("bob")
+    for file in project.folder.glob("guardrail.db*"):
+        file.unlink()
+    ((state, text),) = signs(document("doctor"), "ledger")
+    assert (state, "is gone, and its key" in text) == ("down", True)
+    refused = guardrail("halt", "--all")
+    assert (refused.exit_code, list(project.folder.glob("guardrail.db*"))) == (4, [])
+
+
 def test_a_ledger_that_is_no_database_is_down(project: Any, guardrail: Guardrail, document: Document):
     project.send("bob")
     (project.folder / "guardrail.db").write_bytes(b"not a database " * 100)
