@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from binascii import unhexlify
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b, sha256
@@ -157,6 +159,18 @@ class SealingKey:
         if _commitment(plain) != bound:
             raise VerificationFailed("a sealed detail is not the one its record commits to")
         return plain[_SALT_BYTES:]
+
+    def opens(self, details: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether `unseal` would open all of these: sealed bodies, each with its commitment as ASCII."""
+        decrypt = self._cipher.decrypt
+        try:
+            for body, commitment in details:
+                bound = unhexlify(commitment)
+                if sha256(decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], bound)).digest() != bound:
+                    return False
+        except (InvalidTag, ValueError):
+            return False
+        return True
 
     def reference(self, key: str) -> str:
         """How records name the call with this key: keyed BLAKE2b (RFC 7693), 128 bits, in hex."""

@@ -1,15 +1,16 @@
 """Whether the tables that say how things stand agree with the records of how they came to stand so.
 
 One pass over the records, log by log, gathers what they say. Nothing of it depends on the order of records in
-different logs, and the calls are not kept in memory: every change of a call's
-state carries a running number (`move`), so the sum of the calls' moves must be the number of such records, and
-the record that each call points to must be its last.
+different logs, and the calls are not kept in memory: they come in the order of the records that they point to
+(SQLite sorts them, in a temporary file where they are many) and are compared as those go by. Every change of a
+call's state carries a running number (`move`), so the sum of the calls' moves must be the number of such records,
+and the record that each call points to must be its last.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,14 +20,13 @@ from sqlalchemy import select
 from guardrail.canonical import digest
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Connection
+from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 
-_calls, _records = schema.calls.c, schema.records.c
+_calls = schema.calls.c
 _CALLS: Final = text(
-    select(_calls.key, _calls.reference, _calls.state, _calls.moves, _calls.fence, _records.log, _records.sequence,
-           _records.body)
-    .join_from(schema.calls, schema.records, _calls.record == _records.id, isouter=True)
-)  # fmt: skip
+    select(_calls.record, _calls.reference, _calls.state, _calls.moves, _calls.key).order_by(_calls.record)
+)
 _APPROVALS: Final = text(select(schema.approvals.c.id, schema.approvals.c.state))
 _VOTES: Final = text(select(schema.votes.c.approval, schema.votes.c.person, schema.votes.c.answer))
 _HALTS: Final = text(select(schema.controls.c.scope))
@@ -34,20 +34,77 @@ _LABELS: Final = text(select(schema.runs.c.id, schema.runs.c.labels))
 _TOOLS: Final = text(select(schema.tools.c.digest, schema.tools.c.definition))
 _POLICIES: Final = text(select(schema.policies.c.revision, schema.policies.c.bundle))
 
+_QUIET: Final[Mapping[str, tuple[bytes, bytes]]] = {
+    "admitted": (b'"approval":null,', b'"kind":"admitted","log":%d,"move":'),
+    "settled": (b"{", b'"kind":"settled","labels":[],"log":%d,"move":'),
+}
+"""What a record that says no more than that a call moved holds, in this order; the log's number is to be filled in."""
+
 _FORWARD: Final = {"pending": 0, "approved": 1}
 """How far along an approval's states are; all others are ends."""
 
 _RARE: Final = {"asked", "voted", "expired", "cancelled", "halted", "unhalted", "tool", "policy"}
 
+_Call = tuple[int, str, str, int, str]
+"""Last record, reference, state, moves and key."""
+
 Disagreement = tuple[int | None, int | None, str]
 """Log and sequence of the record, where there is one, and what is wrong."""
+
+
+def says(body: bytes, kind: str, log: int, sequence: int, run: str | None) -> bool:
+    """Whether the canonical body holds these fields; quotes in its strings are escaped, so text search is exact."""
+    return (
+        b'"kind":"%b"' % kind.encode() in body
+        and b'"log":%d,' % log in body
+        and (b'"sequence":%d,' % sequence in body or b'"sequence":%d}' % sequence in body)
+        and (b'"run":' not in body if run is None else _named(run) in body)
+    )
+
+
+def telling(
+    log: int, first: int, kinds: Sequence[str], runs: Sequence[str | None], bodies: Sequence[bytes]
+) -> list[tuple[str, bytes]] | None:
+    """The records that say more than that a call moved, as kind and body; None where columns and a body disagree.
+
+    Most say no more. The fields of a body are sorted, so one search for a few of them, each behind the last, finds
+    that out and compares the columns on its way; where it finds nothing, `says` compares them.
+
+    Args:
+        log: number of the log.
+        first: place of the first record there; the others follow without gaps.
+        kinds: as the columns say, and
+        runs: the same.
+        bodies: canonical JSON.
+    """
+    quiet = {kind: (mark, moved % log) for kind, (mark, moved) in _QUIET.items()}
+    named = {run: _named(run) for run in set(runs) if run is not None}
+    told: list[tuple[str, bytes]] = []
+    for sequence, (kind, run, body) in enumerate(zip(kinds, runs, bodies, strict=True), first):
+        if run is not None and kind in quiet:
+            mark, moved = quiet[kind]
+            start = body.find(named[run], body.find(moved, body.find(mark)))
+            if body.find(b'"sequence":%d,' % sequence, start) >= 0:  # after -1, not found, no more is found
+                continue
+        if not says(body, kind, log, sequence, run):
+            return None
+        told.append((kind, body))
+    return told
+
+
+def _named(run: str) -> bytes:
+    return b'"run":' + orjson.dumps(run)
 
 
 class Agreement:
     """What the records say, gathered as they go by."""
 
-    def __init__(self) -> None:
-        self._moves = 0
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._calls: Iterator[_Call] = connection.execute(_CALLS)
+        self._call = next(self._calls, None)
+        self._differing: list[Disagreement] = []
+        self._counted = self._moves = 0
         self._approvals: dict[str, str] = {}
         self._votes: set[tuple[str, str, str]] = set()
         self._halts: Counter[str] = Counter()
@@ -56,9 +113,17 @@ class Agreement:
         self._tools: set[str] = set()
         self._policies: dict[str, str] = {}
 
-    def take(self, kinds: Sequence[str], bodies: Sequence[bytes]) -> None:
-        """Records in their order."""
-        for kind, body in zip(kinds, bodies, strict=True):
+    def take(self, first: int, bodies: Sequence[bytes], told: Sequence[tuple[str, bytes]]) -> None:
+        """Records in their order, later ones never before earlier ones.
+
+        Args:
+            first: the number of the first; the others follow without gaps.
+            bodies: all of them.
+            told: kind and body of those that say more than that a call moved (`telling`).
+        """
+        self._meet(first, bodies)
+        self._moves += len(bodies) - len(told)
+        for kind, body in told:
             if b'"move":' in body:
                 self._moves += 1
             if kind == "settled":
@@ -72,6 +137,28 @@ class Agreement:
                 self._runs += 1
             elif kind in _RARE:
                 self._take_rare(kind, orjson.loads(body))
+
+    def _meet(self, first: int, bodies: Sequence[bytes]) -> None:
+        """Compare the calls whose last record is one of these with it."""
+        marks: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+        call, end = self._call, first + len(bodies)
+        while call is not None and call[0] < end:
+            record, reference, state, count, key = call
+            self._counted += count
+            if record < first:
+                self._differing.append(_lost(key))
+            else:
+                body = bodies[record - first]
+                known = marks.get((state, count))
+                if known is None:
+                    known = marks[state, count] = b'"move":%d,' % count, b'"state":"%b"' % state.encode()
+                # The fields of a body are sorted, so each is sought behind the last.
+                start = body.find(known[0], body.find(b'"call":"%b"' % reference.encode()))
+                if body.find(known[1], start) < 0:
+                    what = f"call_{key[:16]} is '{state}' after {count} moves; this record says otherwise"
+                    self._differing.append((*divmod(record, 1 << PLACES), what))
+            call = next(self._calls, None)
+        self._call = call
 
     def _reach(self, approval: str, state: str) -> None:
         """States only go forward, so the furthest one counts, in whichever log it was recorded."""
@@ -97,9 +184,10 @@ class Agreement:
             case _:
                 self._reach(fields["approval"], fields["state"])
 
-    def disagreements(self, connection: Connection) -> Iterator[Disagreement]:
+    def disagreements(self) -> Iterator[Disagreement]:
         """What the tables say otherwise."""
-        yield from self._about_calls(connection)
+        connection = self._connection
+        yield from self._about_calls()
         states = dict(connection.execute(_APPROVALS).fetchall())
         for name in sorted(states.keys() | self._approvals.keys()):
             yield from _differ(f"approval {name}", states.get(name), self._approvals.get(name))
@@ -123,26 +211,14 @@ class Agreement:
         yield from self._about_runs(connection)
         yield from self._about_definitions(connection)
 
-    def _about_calls(self, connection: Connection) -> Iterator[Disagreement]:
-        moves = 0
-        for key, reference, state, count, _, log, sequence, body in connection.execute(_CALLS):
-            moves += count
-            if body is None:
-                yield None, None, f"call_{key[:16]} points to a record that does not exist"
-                continue
-            marks = (
-                b'"call":"%b"' % reference.encode(),
-                b'"state":"%b"' % state.encode(),
-                b'"move":%d,' % count,
-            )
-            if not all(mark in body for mark in marks):
-                yield (
-                    log,
-                    sequence,
-                    f"call_{key[:16]} is '{state}' after {count} moves; this record says otherwise",
-                )
-        if moves != self._moves:
-            yield None, None, f"the calls have made {moves} moves, {self._moves} are recorded"
+    def _about_calls(self) -> Iterator[Disagreement]:
+        yield from self._differing
+        while self._call is not None:
+            self._counted += self._call[3]
+            yield _lost(self._call[4])
+            self._call = next(self._calls, None)
+        if self._counted != self._moves:
+            yield None, None, f"the calls have made {self._counted} moves, {self._moves} are recorded"
 
     def _about_runs(self, connection: Connection) -> Iterator[Disagreement]:
         count = 0
@@ -171,6 +247,10 @@ class Agreement:
         for revision in sorted(policies.keys() | self._policies.keys()):
             if policies.get(revision) != self._policies.get(revision):
                 yield None, None, f"policy {revision} is not the one that was stored"
+
+
+def _lost(key: str) -> Disagreement:
+    return None, None, f"call_{key[:16]} points to a record that does not exist"
 
 
 def _differ(what: str, stored: str | None, recorded: str | None) -> Iterator[Disagreement]:

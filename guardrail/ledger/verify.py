@@ -10,7 +10,7 @@ database. Whoever can rewrite the whole database, heads included, is not found b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -18,39 +18,51 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from guardrail.errors import LedgerUnavailable, VerificationFailed
 from guardrail.ledger import schema
-from guardrail.ledger.agreement import Agreement
+from guardrail.ledger.agreement import Agreement, says, telling
 from guardrail.ledger.connection import Connection, DriverError, driver, translate
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 from guardrail.merkle import HASH_BYTES, extend, frontier_root, push
 from guardrail.sealing import SealingKey
 
-_PAGE: Final = 2000
+_PAGE: Final = 500
 _SEQUENCE: Final = (1 << PLACES) - 1
-_Row = tuple[Any, ...]
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+"""What SQLite holds as an integer."""
 _records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
+_BESIDE: Final = (schema.records, schema.sealed, _records.id == _sealed.record)
+_STRETCH: Final = text(
+    select(_records.kind, _records.run, _records.body, _records.leaf,
+           _sealed.key_id == bindparam("key"), _sealed.body)
+    .join_from(*_BESIDE, isouter=True)
+    .where(_records.id >= bindparam("first"), _records.id < bindparam("end"), _records.log == bindparam("log"),
+           _records.month == bindparam("month"), _records.id - _records.sequence == bindparam("start"))
+    .order_by(_records.id)
+)  # fmt: skip
+"""Records that stand where they should: as many as there are places, or something is wrong."""
 _RECORDS: Final = text(
     select(_records.id, _records.log, _records.sequence, _records.month, _records.kind, _records.run,
            _records.body, _records.leaf, _sealed.key_id, _sealed.body)
-    .join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
+    .join_from(*_BESIDE, isouter=True)
     .where(_records.id >= bindparam("first"), _records.id < bindparam("end"))
     .order_by(_records.id)
     .limit(_PAGE)
 )  # fmt: skip
 _STRANGE: Final = text(
-    select(_records.id)
-    .where(_records.log.not_in(select(_logs.id)))
-    .order_by(_records.id)
-    .limit(1)
-)  # fmt: skip
+    select(func.min(_records.id)).where(_records.id.between(bindparam("first"), bindparam("last")))
+)
+_UNOWNED: Final = text(
+    select(func.min(_sealed.record)).where(_sealed.record.between(bindparam("first"), bindparam("last")))
+)
 _HEADS: Final = text(select(_logs.id, _logs.month, _logs.size, _logs.frontier).order_by(_logs.id))
 _COUNT: Final = "SELECT count(*) FROM records"
-_UNOWNED: Final = "SELECT min(record) FROM sealed WHERE record NOT IN (SELECT id FROM records)"
+_DETAIL: Final = b'"detail":"'
+_FROM, _TO = len(_DETAIL), len(_DETAIL) + 2 * HASH_BYTES
+"""Where the commitment stands, counted from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +192,11 @@ class _Log:
     nodes: list[bytes] = field(default_factory=list[bytes])
     fault: Fault | None = None
 
+    @property
+    def start(self) -> int:
+        """The number of its first record."""
+        return self.number << PLACES
+
     def blame(self, sequence: int | None, what: str) -> None:
         """Keep the first fault."""
         if self.fault is None:
@@ -191,47 +208,73 @@ class _Verifier:
         self._connection = connection
         self._key = key
         self._logs = {row[0]: _Log(*row) for row in connection.execute(_HEADS).fetchall()}
-        self._agreement = Agreement()
-        self._marks: dict[tuple[str, str | None], tuple[bytes, bytes]] = {}
+        self._agreement = Agreement(connection)
         self._details = self._erased = self._closed = 0
 
     def run(self, progress: Callable[[int, int], None] | None) -> Verification:
         (total,) = self._connection.execute(_COUNT).fetchone()
         done = 0
         for log in self._logs.values():
-            first, end = log.number << PLACES, (log.number + 1) << PLACES
-            while page := self._connection.execute(_RECORDS, (first, end)).fetchall():
-                self._check_page(log, page)
-                first = page[-1][0] + 1
-                done += len(page)
+            for count in self._check_log(log):
+                done += count
                 if progress is not None:
                     progress(done, total)
         return self._result(done)
 
-    def _check_page(self, log: _Log, page: list[_Row]) -> None:
-        """All at once; where that fails, one by one, to name the first that is wrong."""
-        if log.fault is not None:
-            return
-        numbers, places, sequences, months, kinds, runs, bodies, leaves, *_ = zip(*page, strict=True)
-        first, size = log.seen, len(page)
-        start = (log.number << PLACES) + first
-        if (
-            numbers == tuple(range(start, start + size))
-            and sequences == tuple(range(first, first + size))
-            and set(places) == {log.number}
-            and set(months) == {log.month}
-            and leaves == tuple([sha256(b"\x00" + body).digest() for body in bodies])
-            and all(map(self._says, bodies, kinds, places, sequences, runs))
-        ):
-            extend(log.nodes, first, leaves)
-            log.seen += size
-        else:
+    def _check_log(self, log: _Log) -> Iterator[int]:
+        """Page by page; from the first page where something is wrong one by one, to name the record."""
+        while count := self._check_page(log):
+            yield count
+        first, end = log.start + log.seen, log.start + (1 << PLACES)
+        while page := self._connection.execute(_RECORDS, (first, end)).fetchall():
             for row in page:
                 if log.fault is None:
-                    self._check(log, *row[:8])
-        for row in page:
-            self._check_detail(log, row[2], row[6], row[8], row[9])
-        self._agreement.take(kinds, bodies)
+                    self._check(log, *row)
+            first = page[-1][0] + 1
+            yield len(page)
+
+    def _check_page(self, log: _Log) -> int:
+        """Check the next records all at once: how many; none where the log ends, or something is wrong."""
+        count, first = min(_PAGE, log.size - log.seen), log.start + log.seen
+        key = None if self._key is None else self._key.id
+        page = self._connection.execute(
+            _STRETCH, (key, first, first + count, log.number, log.month, log.start)
+        ).fetchall()
+        if not page or len(page) < count:
+            return 0
+        kinds, runs, bodies, leaves, ours, details = zip(*page, strict=True)
+        if leaves != tuple([sha256(b"\x00" + body).digest() for body in bodies]):
+            return 0
+        told = telling(log.number, log.seen, kinds, runs, bodies)
+        if told is None or not self._open(bodies, ours, details):
+            return 0
+        self._agreement.take(first, bodies, told)
+        extend(log.nodes, log.seen, leaves)
+        log.seen += count
+        return count
+
+    def _open(
+        self, bodies: Sequence[bytes], ours: Sequence[int | None], details: Sequence[bytes | None]
+    ) -> bool:
+        """Whether the sealed details are those that the records commit to; counts them if so."""
+        opened = list[tuple[bytes, bytes]]()
+        erased = closed = 0
+        for body, our, detail in zip(bodies, ours, details, strict=True):
+            start = body.find(_DETAIL)
+            if detail is None:
+                erased += start >= 0
+            elif start < 0:
+                return False
+            elif our:
+                opened.append((detail, body[start + _FROM : start + _TO]))
+            else:
+                closed += 1
+        if opened and (self._key is None or not self._key.opens(opened)):
+            return False
+        self._details += len(opened)
+        self._erased += erased
+        self._closed += closed
+        return True
 
     def _result(self, done: int) -> Verification:
         for log in self._logs.values():
@@ -243,9 +286,9 @@ class _Verifier:
             faults.append(
                 Fault(log=missing, sequence=None, what="the log is missing, though a later one exists")
             )
-        strange = self._connection.execute(_STRANGE).fetchone()
+        strange = self._outside(_STRANGE, 1 << PLACES)
         if strange is not None:
-            where = divmod(strange[0], 1 << PLACES)
+            where = divmod(strange, 1 << PLACES)
             faults.append(Fault(log=where[0], sequence=where[1], what="belongs to a log that does not exist"))
         if (
             not faults
@@ -262,46 +305,44 @@ class _Verifier:
         )  # fmt: skip
 
     def _disagreements(self) -> Iterator[tuple[int | None, int | None, str]]:
-        yield from self._agreement.disagreements(self._connection)
-        (unowned,) = self._connection.execute(_UNOWNED).fetchone()
+        yield from self._agreement.disagreements()
+        unowned = self._outside(_UNOWNED)
         if unowned is not None:
             yield None, None, f"a sealed detail belongs to no record (row {unowned})"
 
+    def _outside(self, least: str, width: int | None = None) -> int | None:
+        """The least number outside the logs, each of which takes `width` numbers, or as many as it has records."""
+        first = _LEAST
+        for log in self._logs.values():
+            (found,) = self._connection.execute(least, (first, log.start - 1)).fetchone()
+            if found is not None:
+                return int(found)
+            first = log.start + (log.seen if width is None else width)
+        (found,) = self._connection.execute(least, (first, _MOST)).fetchone()
+        return None if found is None else int(found)
+
     def _check(
         self, log: _Log, number: int, place: int, sequence: int, month: int, kind: str, run: str | None,
-        body: bytes, leaf: bytes,
+        body: bytes, leaf: bytes, key_id: str | None, sealed: bytes | None,
     ) -> None:  # fmt: skip
         expected = number & _SEQUENCE
         if expected != log.seen:
             log.blame(log.seen, f"it is missing: record {expected} follows")
         elif sha256(b"\x00" + body).digest() != leaf:
             log.blame(expected, "the body is not the one that its leaf hash was made of")
-        elif (place, sequence, month) != (log.number, expected, log.month) or not self._says(
+        elif (place, sequence, month) != (log.number, expected, log.month) or not says(
             body, kind, place, sequence, run
         ):
             log.blame(expected, "the columns do not say what the body says")
         else:
             push(log.nodes, sequence, leaf)
             log.seen = sequence + 1
-
-    def _says(self, body: bytes, kind: str, log: int, sequence: int, run: str | None) -> bool:
-        """Whether the canonical body holds these fields; quotes in its strings are escaped, so text search is exact."""
-        marks = self._marks.get((kind, run))
-        if marks is None:
-            named = b"" if run is None else b'"run":' + orjson.dumps(run)
-            marks = self._marks[kind, run] = b'"kind":"%b"' % kind.encode(), named
-        return (
-            marks[0] in body
-            and marks[1] in body
-            and b'"log":%d,' % log in body
-            and (b'"sequence":%d,' % sequence in body or b'"sequence":%d}' % sequence in body)
-            and (run is not None or b'"run":' not in body)
-        )
+            self._check_detail(log, sequence, body, key_id, sealed)
 
     def _check_detail(
         self, log: _Log, sequence: int, body: bytes, key_id: str | None, sealed: bytes | None
     ) -> None:
-        start = body.find(b'"detail":"')
+        start = body.find(_DETAIL)
         if start < 0:
             if sealed is not None:
                 log.blame(sequence, "a sealed detail was put beside a record that has none")
@@ -311,7 +352,7 @@ class _Verifier:
             self._closed += 1
         else:
             try:
-                self._key.unseal(sealed, body[start + 10 : start + 74].decode())
+                self._key.unseal(sealed, body[start + _FROM : start + _TO].decode())
             except (VerificationFailed, UnicodeDecodeError) as error:
                 log.blame(sequence, str(getattr(error, "message", "its commitment is no text")))
             self._details += 1

@@ -6,6 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +43,32 @@ def test_a_flipped_bit_does_not_open(data: st.DataObject) -> None:
 def test_a_cut_detail_does_not_open(body: bytes) -> None:
     with pytest.raises(VerificationFailed):
         KEY.unseal(body, "00" * 32)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5), st.data())
+def test_many_details_open_together_where_each_of_them_opens(
+    details: list[bytes], data: st.DataObject
+) -> None:
+    sealed = [(found.body, found.commitment.encode()) for found in map(KEY.seal, details)]
+    assert KEY.opens(sealed)
+    if sealed:
+        place = data.draw(st.integers(0, len(sealed) - 1))
+        body, commitment = sealed[place]
+        forged = data.draw(st.sampled_from([b"", body[:5], body[:-1], body + b"x", KEY.seal(b"other").body]))
+        assert not KEY.opens([*sealed[:place], (forged, commitment), *sealed[place + 1 :]])
+        wrong = data.draw(st.sampled_from([b"", b"00" * 32, commitment[:-2], b"no hex", "ü".encode()]))
+        assert not KEY.opens([*sealed[:place], (body, wrong), *sealed[place + 1 :]])
+        assert not SealingKey.generate().opens(sealed)
+
+
+def test_a_detail_that_was_sealed_for_a_commitment_to_another_does_not_open() -> None:
+    """Who holds the key can bind any detail to any commitment; it is not the one that is committed to."""
+    commitment = KEY.seal(b"what was decided").commitment
+    cipher = AESGCM(HKDF(SHA256(), 32, None, b"guardrail sealing v1").derive(KEY.secret))
+    body = bytes(12) + cipher.encrypt(bytes(12), bytes(16) + b"something else", bytes.fromhex(commitment))
+    assert not KEY.opens([(body, commitment.encode())])
+    with pytest.raises(VerificationFailed, match="not the one its record commits to"):
+        KEY.unseal(body, commitment)
 
 
 def test_another_key_opens_nothing_and_refers_otherwise() -> None:

@@ -10,14 +10,18 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import guardrail.ledger.agreement
 import guardrail.ledger.verify
 from guardrail.errors import LedgerUnavailable, VerificationFailed
 from guardrail.ledger import Ledger
+from guardrail.ledger.agreement import telling
 from guardrail.ledger.connection import driver
 from guardrail.ledger.verify import Verification, verify
-from guardrail.merkle import leaf_hash, pack, push
+from guardrail.merkle import leaf_hash, pack, push, root
+from guardrail.records import encode
 from guardrail.sealing import SealingKey
 from tests.ledger.conftest import Clock
 from tests.ledger.lines import admit_asking, admitted, ask, call, deny, ran, settle
@@ -306,6 +310,156 @@ def _set(table: str, assignment: str, where: str = "1") -> str:
 def test_tables_that_disagree_with_the_records(path: Path, statement: str, what: str) -> None:
     tamper(path, statement)
     assert what in first_fault(path)[2]
+
+
+def test_a_record_that_no_log_has_room_for(path: Path) -> None:
+    """Its columns claim a log that exists; its number does not."""
+    tamper(
+        path,
+        "INSERT INTO records SELECT 9 << 40, month, log, sequence, kind, run, body, leaf FROM records LIMIT 1",
+    )
+    assert first_fault(path) == (9, 0, "belongs to a log that does not exist")
+
+
+def test_a_sealed_detail_between_two_logs(path: Path) -> None:
+    (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 1")
+    row = 1 << 40 | size
+    tamper(path, ("INSERT INTO sealed VALUES (?, 'k', x'00')", (row,)))
+    assert first_fault(path) == (None, None, f"a sealed detail belongs to no record (row {row})")
+
+
+@pytest.mark.parametrize("record", [-1, 5, 1 << 40 | 1000, 2 << 40 | 1000, 3 << 40])
+def test_a_call_that_points_nowhere(path: Path, record: int) -> None:
+    (key,) = ask_database(path, "SELECT key FROM calls WHERE call = 'c3' AND run = 'run'")
+    tamper(path, ("UPDATE calls SET record = ? WHERE key = ?", (record, key)))
+    assert first_fault(path) == (None, None, f"call_{key[:16]} points to a record that does not exist")
+
+
+def test_a_call_that_points_to_an_earlier_record_of_its_own(path: Path) -> None:
+    query = "SELECT key, state, record FROM calls WHERE call = 'c3' AND run = 'run'"
+    key, state, record = ask_database(path, query)
+    tamper(path, ("UPDATE calls SET record = record - 1 WHERE key = ?", (key,)))
+    what = f"call_{key[:16]} is '{state}' after 2 moves; this record says otherwise"
+    assert first_fault(path) == (1, (record - 1) & ((1 << 40) - 1), what)
+
+
+# A log of several pages: what is wrong at the edge of one is named just as well.
+
+EDGES = [0, 1, 499, 500, 501, 999, 1000, 1001]
+
+
+@pytest.fixture(name="long", scope="module")
+def _long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 1,002 records: two full pages and two records."""
+    path = tmp_path_factory.mktemp("long") / "ledger.db"
+    with Ledger.open(path, key=KEY, clock=Clock()) as ledger:
+        for number in range(500):
+            ran(ledger, call(number))
+    assert ask_database(path, "SELECT count(*) FROM records") == (1002,)
+    assert verify(path, key=KEY).ok
+    return path
+
+
+@pytest.fixture(name="pages")
+def _pages(tmp_path: Path, long: Path) -> Path:
+    """A copy of the long log."""
+    return Path(shutil.copy(long, tmp_path / "ledger.db"))
+
+
+def test_progress_is_told_page_by_page(long: Path) -> None:
+    progress: list[tuple[int, int]] = []
+    found = verify(long, key=KEY, progress=lambda done, total: progress.append((done, total)))
+    assert progress == [(500, 1002), (1000, 1002), (1002, 1002)]
+    assert (found.records, found.details, found.erased, found.closed) == (1002, 1000, 0, 0)
+
+
+def test_the_root_is_that_of_the_leaves(long: Path) -> None:
+    connection = driver.connect(str(long))
+    bodies = [body for (body,) in connection.execute("SELECT body FROM records ORDER BY sequence")]
+    connection.close()
+    assert [head.root for head in verify(long).heads] == [root([leaf_hash(body) for body in bodies]).hex()]
+
+
+@pytest.mark.parametrize("sequence", EDGES)
+def test_a_changed_body_at_the_edge_of_a_page(pages: Path, sequence: int) -> None:
+    tamper(pages, ("UPDATE records SET body = CAST(body || x'20' AS BLOB) WHERE sequence = ?", (sequence,)))
+    assert first_fault(pages) == (1, sequence, "the body is not the one that its leaf hash was made of")
+
+
+@pytest.mark.parametrize("sequence", EDGES)
+@pytest.mark.parametrize(
+    ("column", "value"), [("run", "elsewhere"), ("log", 2), ("month", 1), ("sequence", 5000)]
+)
+def test_a_changed_column_at_the_edge_of_a_page(pages: Path, sequence: int, column: str, value: Any) -> None:
+    tamper(pages, (f"UPDATE records SET {column} = ? WHERE sequence = ?", (value, sequence)))
+    assert first_fault(pages) == (1, sequence, "the columns do not say what the body says")
+
+
+@pytest.mark.parametrize("sequence", EDGES[:-1])
+def test_a_deleted_record_at_the_edge_of_a_page(pages: Path, sequence: int) -> None:
+    tamper(pages, ("DELETE FROM records WHERE sequence = ?", (sequence,)))
+    assert first_fault(pages) == (1, sequence, f"it is missing: record {sequence + 1} follows")
+
+
+@pytest.mark.parametrize("sequence", EDGES[2:])
+def test_a_changed_detail_at_the_edge_of_a_page(pages: Path, sequence: int) -> None:
+    last = "UPDATE sealed SET body = substr(body, 1, length(body) - 1) WHERE record & 0xffffffff = ?"
+    tamper(pages, (last, (sequence,)))
+    what = "a sealed detail does not open: it was changed, or another key sealed it"
+    assert first_fault(pages) == (1, sequence, what)
+    assert verify(pages).ok
+
+
+def test_the_first_of_two_faults_in_one_page_is_named(pages: Path) -> None:
+    """A detail is wrong before a body is."""
+    tamper(
+        pages,
+        "UPDATE sealed SET body = x'00' WHERE record & 0xffffffff = 600",
+        "UPDATE records SET body = x'7b7d' WHERE sequence = 700",
+    )
+    assert first_fault(pages)[:2] == (1, 600)
+    assert first_fault(pages, key=None)[:2] == (1, 700)
+
+
+@pytest.mark.parametrize("sequence", EDGES[:-1])
+def test_a_log_that_is_cut_short_at_the_edge_of_a_page(pages: Path, sequence: int) -> None:
+    tamper(pages, ("DELETE FROM records WHERE sequence >= ?", (sequence,)))
+    assert first_fault(pages) == (1, sequence, "the end of the log is missing: it holds 1002 records")
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ['"sequence":3,', '","sequence":3,"', '"run":"a"', '"move":1,', "run", "\\", '"', ""]
+)
+BODIES = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["admitted", "settled", "begun", "denied"]), "log": st.just(7), "scope": TEXTS},
+    optional={
+        "run": TEXTS, "labels": st.lists(TEXTS, max_size=2), "approval": st.none() | TEXTS,
+        "move": st.integers(1, 3), "state": TEXTS, "principal": TEXTS,
+    },
+)  # fmt: skip
+
+
+@given(st.lists(BODIES, min_size=1, max_size=6), st.integers(0, 4), st.data())
+def test_text_search_says_what_reading_the_bodies_says(
+    fields: list[dict[str, Any]], first: int, data: st.DataObject
+) -> None:
+    rows = [{**row, "sequence": first + place} for place, row in enumerate(fields)]
+    bodies = [encode(row) for row in rows]
+    kinds, runs = [row["kind"] for row in rows], [row.get("run") for row in rows]
+    assert telling(7, first, kinds, runs, bodies) == [
+        (row["kind"], body)
+        for row, body in zip(rows, bodies, strict=True)
+        if not row.keys() >= {"run", "move", "state"} or not (
+            (row["kind"] == "settled" and row.get("labels") == [])
+            or (row["kind"] == "admitted" and row.get("approval", "") is None and "labels" not in row)
+        )
+    ]  # fmt: skip
+    place = data.draw(st.integers(0, len(rows) - 1))
+    changed = data.draw(st.sampled_from(["kind", "run", "sequence", "log"]))
+    forged = {**rows[place], changed: data.draw(TEXTS | st.integers(20, 40))}
+    bodies[place] = encode(forged)
+    if forged.get(changed) != rows[place].get(changed):
+        assert telling(7, first, kinds, runs, bodies) is None
 
 
 def test_a_ledger_that_grows_meanwhile_is_verified_as_of_one_moment(path: Path, clock: Clock) -> None:
