@@ -15,13 +15,13 @@ from measuring import Stopwatch
 
 from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import Bundle
-from guardrail.config import ToolSettings
 from guardrail.decisions import Decision
 from guardrail.guard import Durability, Guardrail
 from guardrail.ledger import Ledger, schema
 from guardrail.ledger.connection import driver
 from guardrail.policy import Policy, PolicyInput
 from guardrail.rego import RegoPolicy
+from guardrail.settings import ToolSettings
 
 AGENT: Final = "payer"
 RUN_LENGTH: Final = 20

@@ -7,10 +7,11 @@ ledger answers; the ledger itself is `guardrail.ledger`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from guardrail.approvals import Approval
+from guardrail.approvals import Approval, Consent
 from guardrail.budgets import Reservation
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason
@@ -27,6 +28,9 @@ class Admit:
         version: the run's version that the decision was made at; another one now answers `Moved`.
         reservations: what the call takes from its budgets.
         observe: enforce nothing but halts: budgets and asks are recorded and let pass.
+        consent: what people have said, as the approval policy judged it, where the decision asks; None = nobody
+            judged, and the votes are counted by what the decision itself asks for.
+        edits: id of the request whose arguments a person changed, where this is the call with the new ones.
     """
 
     call: Call
@@ -35,6 +39,8 @@ class Admit:
     version: int
     reservations: tuple[Reservation, ...] = ()
     observe: bool = False
+    consent: Consent | None = None
+    edits: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,24 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """The run's labels or halts changed since the decision: decide again."""
+    """The run's labels or halts, or what people have said, changed since the decision: decide again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A person changed the arguments: the call with the new ones goes down the whole line.
+
+    Attributes:
+        approval: id of the request that was changed.
+        arguments: the new ones; they are still to be validated.
+        person: who changed them.
+        reason: why, in that person's words.
+    """
+
+    approval: str
+    arguments: Mapping[str, Any]
+    person: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +129,7 @@ class InFlight:
     elsewhere: bool = False
 
 
-Admission = Ticket | Pending | Moved | Stopped | Settled | InFlight
+Admission = Ticket | Pending | Moved | Edited | Stopped | Settled | InFlight
 """What the ledger answers to `Admit`."""
 
 

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from guardrail.canonical import digest
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
-ApprovalState = Literal["pending", "approved", "rejected", "expired", "cancelled", "consumed"]
-"""pending → approved → consumed; pending → rejected, expired or cancelled; approved → expired or
-cancelled (where a new request, with other requirements, takes its place). Nothing leads back."""
+ApprovalState = Literal["pending", "approved", "rejected", "expired", "cancelled", "superseded", "consumed"]
+"""pending → approved → consumed; pending → rejected, expired, cancelled or superseded (a person changed
+the arguments); approved → expired or superseded (other requirements took its place). Nothing leads back."""
 
 Answer = Literal["approve", "reject"]
 """The two votes there are."""
@@ -33,6 +34,7 @@ class Vote:
         person: id of a verified person.
         channel: where the vote was cast: `terminal`, `cli`, `scripted`, …
         at: RFC 3339, UTC.
+        opened: the channel had shown the complete arguments; it says so itself, so this is counted, never trusted.
     """
 
     person: str
@@ -40,6 +42,7 @@ class Vote:
     channel: str
     at: str
     reason: str = ""
+    opened: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +51,13 @@ class Approval:
 
     Attributes:
         id: 32 random hex characters; the only thing that leaves the ledger on its own.
-        key: the call's key: this request answers for that attempt only.
+        key: the key of the call that asked first; identical ones that asked meanwhile wait with it.
         digest: what was shown and what may run: agent, chain, tool definition and arguments.
         asks: the requirements, all of them to be met.
         revision: the policy that asked; recorded, not binding, since the line decides again.
+        edits: id of the request whose arguments a person changed, where this is the call with the new ones.
+        edited_by: who changed them.
+        count: how many identical calls wait here; one yes runs one of them.
     """
 
     id: str
@@ -68,6 +74,9 @@ class Approval:
     requested_at: str
     expires_at: str
     votes: tuple[Vote, ...] = ()
+    edits: str | None = None
+    edited_by: str | None = None
+    count: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """For listings: everything but the arguments, which are sealed."""
@@ -89,10 +98,53 @@ class Approval:
                     "channel": vote.channel,
                     "at": vote.at,
                     "reason": vote.reason,
+                    "opened": vote.opened,
                 }
                 for vote in self.votes
             ],
+            "edits": self.edits,
+            "edited_by": self.edited_by,
+            "count": self.count,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What people have said to a call, as the approval policy judged it before the admission.
+
+    The admission takes it only while what is stored is what was judged.
+
+    Attributes:
+        approval: id of the request that was judged; empty = none was approved then.
+        votes: `digest_of` its votes.
+        remembered: ids of the scopes that people remembered and that this call is in.
+        met: whether this is enough for what is asked now.
+        most: how many requests of one agent may wait in one run.
+    """
+
+    approval: str = ""
+    votes: str = ""
+    remembered: tuple[str, ...] = ()
+    met: bool = False
+    most: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one more answer would come to, as the approval policy judged it.
+
+    Attributes:
+        votes: `digest_of` the votes before it.
+        met: whether, with it, the answers are enough.
+    """
+
+    votes: str
+    met: bool
+
+
+def digest_of(votes: Sequence[Vote]) -> str:
+    """Stands for exactly these votes."""
+    return digest(*(f"{vote.person} {vote.answer} {vote.at}".encode() for vote in votes))
 
 
 def read_answer(text: str) -> Answer:
@@ -112,10 +164,29 @@ def read_answer(text: str) -> Answer:
 
 
 def check_voter(approval: Approval, person: str) -> None:
-    """Refuse a vote that may not be cast at all.
+    """Refuse a vote that may not be cast, by what the request itself says.
 
     Raises:
-        Conflict: decided already, voted already, barred, or not among the approvers; the message says which.
+        Conflict: as `check_floor`, or the person is not among the approvers.
+    """
+    check_floor(approval, person)
+    if not any(may_answer(ask, person) for ask in approval.asks):
+        wanted = sorted({name for ask in approval.asks for name in ask.approvers})
+        raise Conflict(
+            f"{person} is not an approver of {approval.id}", fix=f"ask one of: {', '.join(wanted)}"
+        )
+
+
+def check_floor(approval: Approval, person: str, principals: Sequence[str] = ()) -> None:
+    """Refuse a vote that no policy can let pass.
+
+    Args:
+        approval: the request.
+        person: who votes.
+        principals: who that person is, where agents act for somebody.
+
+    Raises:
+        Conflict: decided already, voted already, or barred; the message says which.
     """
     if approval.state != "pending":
         raise Conflict(already_decided(approval))
@@ -124,15 +195,22 @@ def check_voter(approval: Approval, person: str) -> None:
             f"{person!r} is no plain name of a person (empty, blanks at its ends, letters with a plainer form)",
             fix="vote under one plain name: --as NAME",
         )
-    if _same_as(person, approval.chain):
+    if is_agent(approval, person):
         raise Conflict(f"{person} is an agent of this call; agents do not vote")
+    if is_principal(approval, person, principals):
+        raise Conflict(f"the agents act for {person} here: somebody else has to answer")
     if _same_as(person, [vote.person for vote in approval.votes]):
         raise Conflict(f"{person} has voted on {approval.id} already")
-    if not any(may_answer(ask, person) for ask in approval.asks):
-        wanted = sorted({name for ask in approval.asks for name in ask.approvers})
-        raise Conflict(
-            f"{person} is not an approver of {approval.id}", fix=f"ask one of: {', '.join(wanted)}"
-        )
+
+
+def is_agent(approval: Approval, person: str) -> bool:
+    """Whether a person has the name of an agent of the call."""
+    return _same_as(person, approval.chain)
+
+
+def is_principal(approval: Approval, person: str, principals: Sequence[str] = ()) -> bool:
+    """Whether the agents act for this person."""
+    return _same_as(approval.principal, (person, *principals))
 
 
 def may_answer(ask: Ask, person: str) -> bool:

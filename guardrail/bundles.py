@@ -28,6 +28,11 @@ TEST_SUFFIX: Final = "_test.rego"
 MAIN: Final = "guardrail/main.rego"
 """Where the shipped collecting rule stands in a bundle that brings no package `guardrail` of its own."""
 
+APPROVAL: Final = "approval/approval.rego"
+"""Where the shipped approval policy stands; it gives way to a package `guardrail.approval` of one's own."""
+
+APPROVAL_PACKAGE: Final = re.compile(r"^\s*package\s+guardrail\.approval\s*(#.*)?$", re.MULTILINE)
+"""Finds that package in a module."""
 _MAIN_PACKAGE: Final = re.compile(r"^\s*package\s+guardrail\s*(#.*)?$", re.MULTILINE)
 
 
@@ -90,6 +95,7 @@ class Bundle:
         """
         modules: dict[str, str] = {}
         data: dict[str, Any] = {}
+        shipped: set[str] = set()
         for folder in folders:
             root = Path(folder)
             if not root.is_dir():
@@ -102,6 +108,11 @@ class Bundle:
                     raise PolicyError(f"{path} stands in two of the folders", fix="rename one of them")
                 else:
                     modules[path] = _read(file)
+                    shipped.update({path} if root == shipped_folder() else ())
+        if APPROVAL in shipped and _has_approval(
+            {path: text for path, text in modules.items() if path != APPROVAL}
+        ):
+            del modules[APPROVAL]
         if not modules:
             raise PolicyError(
                 f"no .rego file in {', '.join(map(str, folders))}",
@@ -168,6 +179,10 @@ class Bundle:
         if not isinstance(modules, Mapping) or not isinstance(data, Mapping):
             raise PolicyError("what is stored is not a bundle: modules (path to text) and data were expected")
         return cls.of(cast("Mapping[str, str]", modules), cast("Mapping[str, Any]", data))
+
+
+def _has_approval(modules: Mapping[str, str]) -> bool:
+    return any(APPROVAL_PACKAGE.search(source) for source in _rules(modules).values())
 
 
 def _rules(modules: Mapping[str, str]) -> dict[str, str]:

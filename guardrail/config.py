@@ -9,21 +9,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -34,221 +24,30 @@ from pydantic_settings import (
 )
 
 from guardrail.boundaries import Boundaries
-from guardrail.boundary import Boundary, Money, Period
-from guardrail.budgets import millionths
-from guardrail.bundles import shipped_folder
-from guardrail.calls import ArgumentKind, Effect
-from guardrail.canonical import canonical
-from guardrail.durations import seconds
-from guardrail.errors import ConfigError, InvalidArguments, LedgerUnavailable
+from guardrail.bundles import Bundle, shipped_folder
+from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
 from guardrail.mistakes import close_to, described, unknown_key
-from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
-from guardrail.pointers import of_argument, tokens
+from guardrail.people import People
 from guardrail.sealing import SealingKey
+from guardrail.settings import (
+    AgentSettings,
+    ApprovalSettings,
+    LedgerSettings,
+    MaskingSettings,
+    PersonSettings,
+    PolicySettings,
+    PrincipalSettings,
+    ToolSettings,
+    exact_tool,
+    one_table_each,
+    yes_or_no,
+)
+from guardrail.standing import ApprovalPolicy
+from guardrail.voting import Voting
 
 ENVIRONMENT: Final = {"mode": "GUARDRAIL_MODE", "outcome": "GUARDRAIL_OUTCOME", "strict": "GUARDRAIL_STRICT"}
 """The settings that an environment variable overrides."""
-
-
-def _checked(read: Callable[[str], object]) -> AfterValidator:
-    """The text as it stands, once it can be read."""
-
-    def check(text: str) -> str:
-        read(text)
-        return text
-
-    return AfterValidator(check)
-
-
-def _folder(text: str) -> None:
-    if not text or text.startswith("~") or "$" in text or "://" in text:
-        raise ValueError("expected a path, written out: '~', variables and URLs are not followed")
-
-
-def _folder_path(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("expected a text")  # noqa: TRY004  pydantic words ValueErrors only
-    _folder(value)
-    return Path(value)
-
-
-def _exact_tool(text: str) -> str:
-    if "*" in text:
-        raise ValueError("expected one tool: a '*' stands for tools only in what an agent may use")
-    ToolPattern.parse(text)
-    return tool_title(text)
-
-
-def _amount(value: object) -> object:
-    try:
-        millionths(value)
-    except InvalidArguments as error:
-        raise ValueError(f"expected an amount of money; this one {error.message}") from error
-    return value
-
-
-def _one_table_each(tools: Any) -> Any:
-    if isinstance(cast("object", tools), dict):
-        titles = [tool_title(str(name)) for name in tools]
-        if twice := sorted({title for title in titles if titles.count(title) > 1}):
-            raise ValueError(f"expected one table for each tool, not two for {twice[0]}")
-    return tools
-
-
-def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _json(attributes: dict[str, Any]) -> dict[str, Any]:
-    try:
-        canonical(attributes)
-    except InvalidArguments as error:
-        raise ValueError(f"expected values that JSON has too: {error.message}") from error
-    return attributes
-
-
-def _yes_or_no(value: object) -> object:
-    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
-
-
-_Texts = Annotated[tuple[str, ...], Field(strict=False)]
-_Tools = Annotated[tuple[Annotated[str, _checked(ToolPattern.parse)], ...], Field(strict=False)]
-_Hosts = Annotated[tuple[Annotated[str, _checked(HostPattern.parse)], ...], Field(strict=False)]
-_Hours = Annotated[
-    tuple[Annotated[str, _checked(Hours.parse)], ...], BeforeValidator(_one_or_more), Field(strict=False)
-]
-_Pointers = Annotated[tuple[Annotated[str, _checked(tokens)], ...], Field(strict=False)]
-_Path = Annotated[str, _checked(_folder)]
-_Paths = Annotated[tuple[_Path, ...], Field(strict=False)]
-_Duration = Annotated[float, BeforeValidator(seconds)]
-_Amount = Annotated[int | float | str, BeforeValidator(_amount)]
-_Count = Annotated[int, Field(ge=0)]
-_Attributes = Annotated[dict[str, Any], AfterValidator(_json)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class LedgerSettings(_Table):
-    """`[ledger]`: where everything is written.
-
-    Attributes:
-        path: the SQLite file.
-        key: the file with the key that seals what records must not show.
-        lease: how long a process may be silent before its running calls count as `unknown`, in seconds.
-    """
-
-    path: _Path = "guardrail.db"
-    key: _Path = "guardrail.key"
-    lease: _Duration = 30.0
-
-
-class PolicySettings(_Table):
-    """`[policies]`: the Rego policies.
-
-    Attributes:
-        shipped: the rules that come with guardrail are part of the bundle.
-        paths: folders of the bundle. Neither these nor the shipped ones = boundaries alone decide.
-        observe: ids of rules that are recorded and not enforced.
-        limit: an answer that takes longer is a deny, in seconds.
-    """
-
-    shipped: bool = False
-    paths: _Paths = ()
-    observe: _Texts = ()
-    limit: _Duration = 1.0
-
-
-class MaskingSettings(_Table):
-    """`[masking]`: what nothing may show, whatever a policy says. `hide`: JSON pointers into arguments."""
-
-    hide: _Pointers = ()
-
-
-class MoneySettings(_Table):
-    """`[[agents.NAME.budgets.money]]`: as `boundary.Money`."""
-
-    name: str
-    tool: Annotated[str, _checked(ToolPattern.parse)]
-    argument: Annotated[str, _checked(of_argument)]
-    limit: _Amount
-    per: Period = "run"
-    unit: str = ""
-
-
-class BudgetSettings(_Table):
-    """`[agents.NAME.budgets]`: what the agent and its delegates may use up."""
-
-    calls_per_run: _Count | None = None
-    calls_per_minute: _Count | None = None
-    money: Annotated[tuple[MoneySettings, ...], Field(strict=False)] = ()
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        if len({money.name for money in self.money}) < len(self.money):
-            raise ValueError("expected a name of its own for every budget of money")
-        return self
-
-
-class AgentSettings(_Table):
-    """`[agents.NAME]`: the boundary of one agent, as `boundary.Boundary`, and its attributes for policies."""
-
-    tools: _Tools = ()
-    delegate_tools: _Tools = ()
-    paths: _Paths | None = None
-    hosts: _Hosts | None = None
-    delegates: _Texts = ()
-    depth: _Count = 1
-    hours: _Hours = ()
-    argument_bytes: _Count | None = None
-    budgets: BudgetSettings = BudgetSettings()
-    attributes: _Attributes = {}
-
-    def boundary(self, folder: Path) -> Boundary:
-        """The boundary, with path roots relative to a folder."""
-        return Boundary(
-            **self.model_dump(exclude={"paths", "budgets", "attributes"}),
-            paths=None if self.paths is None else {path: folder / path for path in self.paths},
-            calls_per_run=self.budgets.calls_per_run,
-            calls_per_minute=self.budgets.calls_per_minute,
-            money=tuple(Money(**money.model_dump()) for money in self.budgets.money),
-        )
-
-
-class ToolSettings(_Table):
-    """`[tools."server/name"]`: what the operator says of a tool, above what its code says.
-
-    Attributes:
-        effect: what it does to the world; None = what its code declares, else `irreversible`.
-        kinds: argument, or JSON pointer into the arguments → what it means.
-        deadline: seconds after which a running call counts as `unknown`.
-        retries: a framework may run it again after it raised.
-        idempotent: it takes the call's key as its own idempotency key, so `unknown` may be run again.
-        folder: what its relative paths are relative to; itself relative to the file. None = the working
-            folder of the process.
-    """
-
-    effect: Effect | None = None
-    kinds: dict[Annotated[str, _checked(of_argument)], ArgumentKind] = {}
-    deadline: _Duration | None = None
-    retries: bool = False
-    idempotent: bool = False
-    folder: Annotated[Path | None, BeforeValidator(_folder_path)] = None
-
-
-class PrincipalSettings(_Table):
-    """`[principals."user:anna"]`: attributes, for policies, of somebody whom agents act for."""
-
-    attributes: _Attributes = {}
-
-
-class PersonSettings(_Table):
-    """`[people.anna]`: somebody who may approve, under the id that policies ask for."""
-
-    name: str = ""
-    attributes: _Attributes = {}
 
 
 class _Environment(EnvSettingsSource):
@@ -273,23 +72,25 @@ class Config(BaseSettings):
         agents: agent → its boundary and attributes.
         tools: `server/name` → what the operator says of the tool.
         principals: who agents act for → attributes.
-        people: who may approve.
+        people: who may answer for agents.
+        approvals: how people are asked.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
 
     mode: Literal["enforce", "observe"] = "enforce"
     outcome: Literal["durable", "buffered"] = "durable"
-    strict: Annotated[bool, BeforeValidator(_yes_or_no)] = False
+    strict: Annotated[bool, BeforeValidator(yes_or_no)] = False
     ledger: LedgerSettings = LedgerSettings()
     policies: PolicySettings = PolicySettings()
     masking: MaskingSettings = MaskingSettings()
     agents: dict[str, AgentSettings] = {}
     tools: Annotated[
-        dict[Annotated[str, AfterValidator(_exact_tool)], ToolSettings], BeforeValidator(_one_table_each)
+        dict[Annotated[str, AfterValidator(exact_tool)], ToolSettings], BeforeValidator(one_table_each)
     ] = {}
     principals: dict[str, PrincipalSettings] = {}
     people: dict[str, PersonSettings] = {}
+    approvals: ApprovalSettings = ApprovalSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @classmethod
@@ -364,6 +165,39 @@ class Config(BaseSettings):
             ConfigError: a boundary cannot be read.
         """
         return Boundaries({agent: settings.boundary(self.folder) for agent, settings in self.agents.items()})
+
+    def registry(self) -> People:
+        """Everybody who may answer for agents.
+
+        Raises:
+            ConfigError: two of them share a name, a Slack user or a principal.
+        """
+        return People(settings.person(name) for name, settings in self.people.items())
+
+    def approval_policy(self) -> ApprovalPolicy:
+        """The package `guardrail.approval` of the policies, or the shipped one.
+
+        Raises:
+            PolicyError: the policies cannot be read.
+        """
+        bundle = Bundle.from_directory(*self.policy_paths) if self.policy_paths else None
+        return ApprovalPolicy(bundle, limit=self.policies.limit)
+
+    def voting(self, ledger: Ledger) -> Voting:
+        """How people answer, whatever channel they come through.
+
+        Raises:
+            ConfigError: two people are one.
+            PolicyError: the policies cannot be read.
+        """
+        asking = self.approvals
+        return Voting(
+            ledger,
+            self.registry(),
+            self.approval_policy(),
+            remember_at_most=asking.remember_at_most,
+            pending_per_run=asking.pending_per_run,
+        )  # fmt: skip
 
     def open_ledger(self) -> Ledger:
         """Open the ledger; the first time, make it and its key.

@@ -32,6 +32,8 @@ ReasonCode = Literal[
     "approval.rejected",  # a person said no
     "approval.expired",  # nobody answered in time
     "approval.cancelled",  # whoever waited went away
+    "approval.edited",  # a person changed the arguments, and the change does not hold
+    "approval.flood",  # too many requests of the agent wait in the run
     "guard.error",  # guardrail itself failed; fail closed
     "ledger",  # the record could not be written
 ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrail.calls import ArgumentKind, Effect, Tool
-from guardrail.config import ToolSettings
 from guardrail.schemas import check_kinds
+from guardrail.settings import ToolSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

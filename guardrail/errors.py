@@ -15,6 +15,7 @@
     └── LedgerError                 the ledger cannot do what was asked
         ├── LedgerUnavailable       the database is lost, locked, full or too old
         ├── Conflict                the row is not in the state that the change asks for
+        │   └── Overtaken           it moved while somebody judged it: judge again
         └── VerificationFailed      the records are not what was written
 
 Each carries `fix`: the next thing a person can do about it. What third parties raise is translated
@@ -114,6 +115,10 @@ class LedgerUnavailable(LedgerError):
 
 class Conflict(LedgerError):
     """The row is not in the state that the change asks for (already decided, already settled, …)."""
+
+
+class Overtaken(Conflict):
+    """The row moved while somebody judged it; nothing was written: judge it again."""
 
 
 class VerificationFailed(LedgerError):

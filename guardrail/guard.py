@@ -15,8 +15,8 @@ from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
-from guardrail.config import Config, ToolSettings
-from guardrail.decisions import Decision, Reason, ReasonCode, attended, refuse
+from guardrail.config import Config
+from guardrail.decisions import Decision, ReasonCode, attended, refuse
 from guardrail.declarations import Found, defined
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
 from guardrail.errors import LedgerError
@@ -29,7 +29,9 @@ from guardrail.policy import AllOf, Policy, PolicyInput
 from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, fresh_run_id, inside
 from guardrail.runtime import Decided
+from guardrail.settings import ToolSettings
 from guardrail.telemetry import CallSpan
+from guardrail.voting import Voting
 from guardrail.wrapping import guarded
 
 Mode = Literal["enforce", "observe"]
@@ -54,6 +56,7 @@ class Guardrail:
         folder: what folders named there are relative to.
         agents: what policies may know of agents, by their id.
         principals: what policies may know of those whom agents act for, by their id.
+        voting: who may answer for agents, and for what; left out: whoever has a plain name, by the shipped policy.
         mode: `enforce`, or `observe`.
         outcome: `durable`, or `buffered`.
         strict: adapters refuse to wrap what has tools that cannot be guarded.
@@ -74,6 +77,7 @@ class Guardrail:
         folder: Path | None = None,
         agents: Mapping[str, Mapping[str, Any]] | None = None,
         principals: Mapping[str, Mapping[str, Any]] | None = None,
+        voting: Voting | None = None,
         mode: Mode = "enforce",
         outcome: Durability = "durable",
         strict: bool = False,
@@ -83,11 +87,12 @@ class Guardrail:
         policies = list(policy) if isinstance(policy, Sequence) else [policy]
         self.boundaries = boundaries
         self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
-        self._owned: list[Ledger | RegoPolicy] = []
+        self._owned: list[Ledger | RegoPolicy | Voting] = []
         if not isinstance(ledger, Ledger):
             ledger = Ledger.open(ledger)
             self._owned.append(ledger)
         self.ledger: Ledger = ledger
+        self.voting = voting or Voting(ledger)
         self.flights = Flights()
         self.mode: Mode = mode
         self.buffered = outcome == "buffered"
@@ -116,30 +121,27 @@ class Guardrail:
             LedgerUnavailable: the database cannot be opened.
         """
         config = Config.load(path)
-        rego = (
-            RegoPolicy(
-                Bundle.from_directory(*config.policy_paths),
-                observe=config.policies.observe,
-                limit=config.policies.limit,
-            )
-            if config.policy_paths
-            else None
-        )
+        rego: RegoPolicy | None = None
+        if config.policy_paths:
+            bundle, policies = Bundle.from_directory(*config.policy_paths), config.policies
+            rego = RegoPolicy(bundle, observe=policies.observe, limit=policies.limit)
         ledger = config.open_ledger()
+        voting = config.voting(ledger)
         guard = cls(
-            policy=() if rego is None else rego,
+            policy=rego or (),
             ledger=ledger,
             boundaries=config.boundaries(),
             tools=config.tools,
             folder=config.folder,
             agents={name: settings.attributes for name, settings in config.agents.items()},
             principals={name: settings.attributes for name, settings in config.principals.items()},
+            voting=voting,
             mode=config.mode,
             outcome=config.outcome,
             strict=config.strict,
             hide=config.masking.hide,
         )
-        guard._owned = [ledger] if rego is None else [ledger, rego]
+        guard._owned = [ledger, voting] if rego is None else [ledger, voting, rego]
         return guard
 
     def close(self) -> None:
@@ -281,7 +283,7 @@ class Guardrail:
             try:
                 outcome = drive(self, attempt, waiting)
             except Suspended:
-                span.ended(_WAITING)
+                span.waits()
                 raise
             span.ended(outcome)
             return outcome
@@ -296,7 +298,7 @@ class Guardrail:
             try:
                 outcome = await drive_async(self, attempt, waiting)
             except Suspended:
-                span.ended(_WAITING)
+                span.waits()
                 raise
             span.ended(outcome)
             return outcome
@@ -308,15 +310,16 @@ class Guardrail:
             decision, given = self._judged(call)
             if not self._keep(decision.revision):
                 decision = refuse("policy.error", _UNKEPT, revision=decision.revision)
-        reservations = (
-            self.boundaries.reservations(call, now=given.now) if self.boundaries is not None else ()
-        )
+        bounds, observe = self.boundaries, self.mode == "observe"
+        reservations = () if bounds is None else bounds.reservations(call, now=given.now)
+        asks = decision.effect == "ask" and not observe
         return Decided(
             decision=decision,
             given=given.json,
             version=given.run.version,
             reservations=reservations if decision.effect != "deny" else (),
-            observe=self.mode == "observe",
+            observe=observe,
+            consent=self.voting.consent(call, decision.asks, given.json) if asks else None,
         )
 
     def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
@@ -380,12 +383,6 @@ class Guardrail:
         """What a model reads in place of a result."""
         return explain(call, replace(outcome, mask=outcome.mask or self._hide))
 
-
-_WAITING: Final = Outcome(
-    status="blocked",
-    heading="WAITING",
-    reasons=(Reason(rule="guardrail.approval", message="waits for people"),),
-)
 
 _UNKEPT: Final = (
     "the policy that decided could not be stored: it is not the revision that the policy says it is"

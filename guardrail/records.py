@@ -29,6 +29,10 @@ Kind = Literal[
     "voted",  # a person answered
     "expired",  # nobody answered in time
     "cancelled",  # the request was withdrawn
+    "superseded",  # other requirements took its place
+    "edited",  # a person changed the arguments: the call with the new ones goes down the line
+    "remembered",  # a person said yes beforehand, for every call in a scope
+    "forgotten",  # and took that back
     "admitted",  # the intent: the call may run, and is about to
     "settled",  # how it ended
     "late",  # an outcome that came after the call was resolved without it; it changed nothing

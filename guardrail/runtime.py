@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from guardrail.admission import (
     Admission,
     Admit,
+    Edited,
     InFlight,
     Pending,
     Refuse,
@@ -25,10 +26,10 @@ from guardrail.admission import (
     Stopped,
     Ticket,
 )
-from guardrail.approvals import Approval
+from guardrail.approvals import Approval, Consent
 from guardrail.budgets import Reservation
 from guardrail.calls import Call
-from guardrail.decisions import Decision, Reason, refuse
+from guardrail.decisions import Decision, Reason, ReasonCode, refuse
 from guardrail.errors import CallError
 from guardrail.execution import Attempt
 from guardrail.obligations import changed_arguments, deadline
@@ -63,6 +64,7 @@ class Decided:
         version: the version of the run's state that was read.
         reservations: what the boundaries take from budgets for this call.
         observe: the guard decides and records, and enforces nothing.
+        consent: what people have said so far, where the decision asks.
     """
 
     decision: Decision
@@ -70,6 +72,7 @@ class Decided:
     version: int
     reservations: tuple[Reservation, ...] = ()
     observe: bool = False
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,40 +111,63 @@ def line(attempt: Attempt) -> Line:
     """Walk one call from its decision to its outcome."""
     call = attempt.call
     hidden: tuple[str, ...] = ()
+    edit: Edited | None = None
     for _ in range(MAX_ROUNDS):
         decided: Decided = yield Decide(call=call)
-        decision = decided.decision
-        hidden = tuple(
-            dict.fromkeys((*hidden, *decision.mask))
-        )  # what an edit put in stays hidden afterwards
-        if decision.effect == "deny" and not decided.observe:
-            yield Refuse(call=call, decision=decision, given=decided.given)
-            return _blocked(decision)
-        if not decided.observe and (wanted := changed_arguments(call, decision.obligations)) is not None:
-            edited = _edited(attempt, call, wanted)
-            if isinstance(edited, Decision):
-                yield Refuse(call=call, decision=edited, given=decided.given)
-                return _blocked(edited)
-            if edited.body != call.body:
-                call = edited  # an edit is a new call: it goes down the whole line
-                continue
+        # What an edit put in stays hidden afterwards.
+        hidden = tuple(dict.fromkeys((*hidden, *decided.decision.mask)))
+        other = yield from _stopped_or_changed(attempt, call, decided)
+        if isinstance(other, Outcome):
+            return other if edit is None else _told(other, attempt, call, hidden, edit)
+        if other is not None:
+            call = other  # an edit is a new call: it goes down the whole line
+            continue
         admission: Admission = yield Admit(
             call=call,
-            decision=decision,
+            decision=decided.decision,
             given=decided.given,
             version=decided.version,
             reservations=decided.reservations,
             observe=decided.observe,
+            consent=decided.consent,
+            edits=None if edit is None else edit.approval,
         )
         if isinstance(admission, Ticket):
-            limit = deadline(call, () if decided.observe else decision.obligations)
-            return _told((yield from _carried_out(attempt, call, admission, limit)), attempt, call, hidden)
+            limit = deadline(call, () if decided.observe else decided.decision.obligations)
+            outcome = yield from _carried_out(attempt, call, admission, limit)
+            return _told(outcome, attempt, call, hidden, edit)
+        if isinstance(admission, Edited):
+            changed = _changed_by_person(attempt, call, admission)
+            if isinstance(changed, Call):
+                call, edit = changed, admission
+                continue
+            yield Refuse(call=call, decision=changed, given=decided.given)
+            return _told(_blocked(changed), attempt, call, hidden)
         ended = yield from _not_admitted(attempt, call, admission)
         if ended is not None:
-            return _told(ended, attempt, call, hidden)
+            return _told(ended, attempt, call, hidden, edit)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
     yield Refuse(call=call, decision=unsettled, given=b"{}")
     return _blocked(unsettled)
+
+
+def _stopped_or_changed(
+    attempt: Attempt, call: Call, decided: Decided
+) -> Generator[Step, Any, Outcome | Call | None]:
+    """What a deny, or an obligation that changes the arguments, makes of the call; None = it goes on as it is."""
+    decision = decided.decision
+    if decided.observe:
+        return None
+    if decision.effect == "deny":
+        yield Refuse(call=call, decision=decision, given=decided.given)
+        return _blocked(decision)
+    if (wanted := changed_arguments(call, decision.obligations)) is None:
+        return None
+    edited = _edited(attempt, call, wanted)
+    if isinstance(edited, Decision):
+        yield Refuse(call=call, decision=edited, given=decided.given)
+        return _blocked(edited)
+    return edited if edited.body != call.body else None
 
 
 def _carried_out(
@@ -160,9 +186,15 @@ def _carried_out(
     return outcome if ticket.approval is None else replace(outcome, approval=ticket.approval)
 
 
-def _told(outcome: Outcome, attempt: Attempt, call: Call, hidden: tuple[str, ...]) -> Outcome:
-    """The outcome with what was changed, and what no text about it may show."""
+def _told(
+    outcome: Outcome, attempt: Attempt, call: Call, hidden: tuple[str, ...], edit: Edited | None = None
+) -> Outcome:
+    """The outcome with what was changed, by whom, and what no text about it may show."""
     changed = call if call.body != attempt.call.body else None
+    if edit is not None:
+        why = f": {edit.reason}" if edit.reason else ""
+        reason = Reason(rule="guardrail.approval.edited", message=f"{edit.person} changed the arguments{why}")
+        outcome = replace(outcome, reasons=(*outcome.reasons, reason))
     if changed is None and not hidden:
         return outcome
     return replace(outcome, changed=changed, mask=hidden)
@@ -203,11 +235,23 @@ def _blocked(decision: Decision) -> Outcome:
     return Outcome(status="blocked", heading="DENIED", reasons=decision.reasons, mask=decision.mask)
 
 
-def _edited(attempt: Attempt, call: Call, wanted: Mapping[str, Any]) -> Call | Decision:
+def _edited(
+    attempt: Attempt,
+    call: Call,
+    wanted: Mapping[str, Any],
+    code: ReasonCode = "obligation.failed",
+    by: str = "the policy",
+) -> Call | Decision:
     """The edited call, checked as the first one was; or a deny, where the edit does not hold."""
     try:
         return call.edited(attempt.validate(wanted))
     except CallError as error:
-        return refuse(
-            "obligation.failed", f"the policy's change of the arguments does not validate: {error.message}"
-        )
+        return refuse(code, f"{by}'s change of the arguments does not validate: {error.message}")
+
+
+def _changed_by_person(attempt: Attempt, call: Call, edit: Edited) -> Call | Decision:
+    """The call with a person's arguments; or a deny, where they do not validate or change nothing."""
+    changed = _edited(attempt, call, edit.arguments, "approval.edited", edit.person)
+    if isinstance(changed, Call) and changed.body == call.body:
+        return refuse("approval.edited", f"{edit.person}'s change of the arguments comes to nothing")
+    return changed

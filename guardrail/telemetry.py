@@ -17,11 +17,19 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from guardrail.calls import Call
+from guardrail.decisions import Reason
 from guardrail.outcomes import Outcome
 
 _TRACER: Final = trace.get_tracer("guardrail")
 _DURATION: Final = metrics.get_meter("guardrail").create_histogram(
     "gen_ai.execute_tool.duration", unit="s", description="Duration of a guarded tool call, waits included"
+)
+
+
+_WAITING: Final = Outcome(
+    status="blocked",
+    heading="WAITING",
+    reasons=(Reason(rule="guardrail.approval", message="waits for people"),),
 )
 
 
@@ -38,6 +46,10 @@ class CallSpan:
         if self._span.get_span_context().is_valid:  # else nothing is configured, and nothing is to be said
             self._token = attach(trace.set_span_in_context(self._span))
         return self
+
+    def waits(self) -> None:
+        """Say that the call waits for people; walking it again begins another span."""
+        self.ended(_WAITING)
 
     def ended(self, outcome: Outcome) -> None:
         """Say how the call ended."""

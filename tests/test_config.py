@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from guardrail import config as module
+from guardrail import settings as module
 from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import shipped_folder
 from guardrail.config import Config, starter
@@ -56,6 +56,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "tools": {},
         "principals": {},
         "people": {},
+        "approvals": {"pending_per_run": 20, "remember_at_most": 604_800.0},
     }
 
 
@@ -178,6 +179,7 @@ def models() -> dict[str, type[BaseModel]]:
         '`[tools."SERVER/NAME"]`': module.ToolSettings,
         '`[principals."ID"]`': module.PrincipalSettings,
         "`[people.ID]`": module.PersonSettings,
+        "`[approvals]`": module.ApprovalSettings,
     }
 
 
@@ -197,6 +199,7 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         '`[tools."SERVER/NAME"]`': list(used["tools"].values()),
         '`[principals."ID"]`': list(used["principals"].values()),
         "`[people.ID]`": list(used["people"].values()),
+        "`[approvals]`": [used["approvals"]],
     }
     found = {title: {key for table in each for key in table} for title, each in tables.items()}
     assert found == {title: set(model.model_fields) for title, model in models().items()}
@@ -208,7 +211,7 @@ def test_the_document_lists_every_key_and_no_other():
     sections = dict(re.findall(r"^##+ (.*?)\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
     for title, model in models().items():
         rows = re.findall(r"^\| `(\w+)` \|", sections[title], re.MULTILINE)
-        tables = {"ledger", "policies", "masking", "agents", "tools", "principals", "people"}
+        tables = {"ledger", "policies", "masking", "agents", "tools", "principals", "people", "approvals"}
         keys = [key for key in model.model_fields if model is not Config or key not in tables]
         keys = [key for key in keys if key != "budgets"]
         assert sorted(rows) == sorted(keys), title

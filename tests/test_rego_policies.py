@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from guardrail.bundles import Bundle, shipped_folder
+from guardrail.bundles import APPROVAL, Bundle, shipped_folder
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Tool
 from guardrail.decisions import attended
 from guardrail.errors import PreflightError
@@ -236,6 +236,12 @@ def test_what_the_documentation_calls_refused_is_refused_in_its_words():
 def test_the_settings_of_the_documentation_are_read():
     (settings,) = blocks("json")
     assert lint(Bundle.join(Bundle.shipped(), Bundle.of({}, json.loads(settings)))) == []
+
+
+def test_the_approval_policy_of_the_documentation_is_clean():
+    (own,) = blocks("rego-approval")
+    rules = {path: text for path, text in Bundle.shipped().modules.items() if path != APPROVAL}
+    assert lint(Bundle.of({**rules, "own.rego": own})) == []
 
 
 def test_the_documentation_names_every_shipped_rule():

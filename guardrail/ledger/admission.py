@@ -75,17 +75,23 @@ class Admitting(CallWrite):
         if write.decision.effect == "deny" and not write.observe:
             return self._stop(tx, row, write.decision.reasons)
         approval: Approval | None = None
-        if write.decision.effect == "ask" and not write.observe:
-            said = requests.ask(tx, self, row, run)
+        if not write.observe and (write.decision.effect == "ask" or _was_asked(row)):
+            said = self._said(tx, row, run)
             if isinstance(said, Stopped):
                 return self._stop(tx, row, said.reasons, heading=said.heading, approval=said.approval)
-            if not isinstance(said, Approval):
+            if not isinstance(said, Approval | None):
                 return said
             approval = said
         over = () if resumed else _over_budget(tx, write.reservations)
         if over and not write.observe:
             return self._stop(tx, row, over)
         return self._start(tx, row, run, approval, over)
+
+    def _said(self, tx: Transaction, row: CallRow | None, run: RunRow) -> requests.Said | None:
+        """What people say; None where they have nothing to do with it."""
+        if self.write.decision.effect == "ask":
+            return requests.ask(tx, self, row, run)
+        return requests.said_before(tx, self)
 
     def _start(
         self,
@@ -176,6 +182,11 @@ class Settling(CallWrite):
         run.note(row, enter=False)
         self.move(tx, run, row, "settled", self.sealed)
         return "settled"
+
+
+def _was_asked(row: CallRow | None) -> bool:
+    """Whether people may have been asked about a call that did not run since."""
+    return row is not None and row.state in ("asked", "denied")
 
 
 def _deny(tx: Transaction, write: CallWrite, row: CallRow | None, sealed: Sealed, **fields: Any) -> None:

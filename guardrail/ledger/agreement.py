@@ -43,7 +43,9 @@ _QUIET: Final[Mapping[str, tuple[bytes, bytes]]] = {
 _FORWARD: Final = {"pending": 0, "approved": 1}
 """How far along an approval's states are; all others are ends."""
 
-_RARE: Final = {"asked", "voted", "expired", "cancelled", "halted", "unhalted", "tool", "policy"}
+_RARE: Final = {
+    "asked", "voted", "expired", "cancelled", "superseded", "edited", "halted", "unhalted", "tool", "policy"
+}  # fmt: skip
 
 _Call = tuple[int, str, str, int, str]
 """Last record, reference, state, moves and key."""

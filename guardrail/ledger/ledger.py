@@ -10,20 +10,19 @@ from types import TracebackType
 from typing import Any, Self, overload
 
 from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, SettleAnswer, Settled
-from guardrail.approvals import Answer, Approval, ApprovalState
 from guardrail.calls import Principal
 from guardrail.errors import LedgerUnavailable
 from guardrail.ledger import forking
 from guardrail.ledger.admission import Admitting, Refusing, Settling
+from guardrail.ledger.answers import Answers
 from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, StorePolicy
 from guardrail.ledger.keys import key_for
-from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedRun, Status
+from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.migrations import bring_up
 from guardrail.ledger.notes import Remember
 from guardrail.ledger.queries import Reader
-from guardrail.ledger.requests import Cancel, CastVote, Expire
 from guardrail.ledger.verify import Verification, verify
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
@@ -36,15 +35,13 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger:
+class Ledger(Answers):
     """One ledger, open in this process."""
 
     def __init__(self, database: Database, key: SealingKey, writer: Writer, reader: Reader) -> None:
         """Use `Ledger.open`."""
         self._database = database
-        self._key = key
-        self._writer = writer
-        self._reader = reader
+        super().__init__(key, writer, reader)
         forking.watch(writer)
 
     @classmethod
@@ -182,48 +179,6 @@ class Ledger:
             case Settle():
                 return Settling(write, self._key)
 
-    # -- people --------------------------------------------------------------------------------------
-
-    def vote(self, approval: str, person: str, answer: Answer, *, channel: str, reason: str = "") -> Approval:
-        """Count one person's answer.
-
-        Args:
-            approval: id of the request.
-            person: id of a verified person; verifying is the channel's duty.
-            answer: `approve` or `reject`; one `reject` decides.
-            channel: where the vote was cast.
-            reason: why, in the person's words; sealed, and shown to the agent where the answer is no.
-
-        Returns:
-            The approval as it stands then.
-
-        Raises:
-            Conflict: there is no such request, it is decided already, or this person may not vote.
-        """
-        found: Approval = self._writer.submit(
-            CastVote(approval, person, answer, channel, reason, self._key), alone=True
-        )
-        return found
-
-    def cancel(self, approval: str) -> Approval:
-        """Withdraw a request that nobody waits for; one that is decided stays so.
-
-        Raises:
-            Conflict: there is no such request.
-        """
-        found: Approval = self._writer.submit(Cancel(approval), alone=True)
-        return found
-
-    def expire_due(self) -> tuple[Approval, ...]:
-        """Turn the silence on every overdue request into a refusal; answers those that expired now.
-
-        Nothing depends on this being called: an overdue request is refused wherever it is met.
-        """
-        found: tuple[Approval, ...] = (
-            self._writer.submit(Expire(), alone=True) if self._reader.is_due() else ()
-        )
-        return found
-
     # -- operators -----------------------------------------------------------------------------------
 
     def halt(self, scope: str, by: str, reason: str = "") -> None:
@@ -298,26 +253,6 @@ class Ledger:
     def recall(self, run: str, name: str) -> Any:
         """What was remembered about a run under a name; None where nothing was."""
         return self._reader.recall(run, name)
-
-    def approval(self, approval: str) -> Approval:
-        """One approval; overdue ones read `expired`.
-
-        Raises:
-            Conflict: there is none with this id.
-        """
-        return self._reader.approval(approval)
-
-    def approvals(self, state: ApprovalState | None = None) -> tuple[Approval, ...]:
-        """Approvals, the oldest first, all or those in one state."""
-        return self._reader.approvals(state)
-
-    def approval_arguments(self, approval: str) -> ApprovalArguments:
-        """What an approver is shown: the complete arguments, and what of them nothing may show.
-
-        Raises:
-            Conflict: there is no such approval, or its arguments were erased.
-        """
-        return self._reader.arguments(approval)
 
     def runs(self) -> tuple[ListedRun, ...]:
         """All runs, the latest first."""

@@ -16,13 +16,13 @@ from guardrail.admission import InFlight, Settled
 from guardrail.approvals import Approval, ApprovalState
 from guardrail.errors import Conflict
 from guardrail.ledger import schema
+from guardrail.ledger.approvals import find, latest, read_approval
 from guardrail.ledger.connection import Connection, Database, driver, is_safe
 from guardrail.ledger.controls import find_call
 from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
 from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
-from guardrail.ledger.requests import find, read_approval
 from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import loading, text
@@ -174,6 +174,11 @@ class Reader:
         with self._database.reading() as connection:
             return self._overdue(find(connection, number))
 
+    def latest_approval(self, key: str) -> Approval | None:
+        """The request that counts for a call."""
+        with self._database.reading() as connection:
+            return latest(connection, key)[1]
+
     def approvals(self, state: ApprovalState | None) -> tuple[Approval, ...]:
         """Approvals, the oldest first."""
         with self._database.reading() as connection:
@@ -190,6 +195,15 @@ class Reader:
             raise Conflict(f"the arguments of approval {number} were erased", fix="reject it")
         mask = tuple(detail["decision"]["mask"])
         return ApprovalArguments(approval=number, arguments=detail["arguments"], mask=mask)
+
+    def given(self, number: str) -> bytes:
+        """The policy input of a call that people are asked about."""
+        with self._database.reading() as connection:
+            find(connection, number)
+            detail = self._detail_of(connection, connection.execute(_ASKED_BY, (number,)).fetchone()[0])
+        if "given" not in detail:
+            raise Conflict(f"the call of approval {number} was erased", fix="reject it")
+        return orjson.dumps(detail["given"])
 
     def records(self, run: str | None) -> Iterator[Record]:
         """Records with their details: those of each log in its order, the logs merged by the time of their records."""

@@ -17,16 +17,20 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
 
 
 def _column(
-    name: str, kind: type[Integer | Text | REAL[float] | LargeBinary], *, null: bool = False
+    name: str,
+    kind: type[Integer | Text | REAL[float] | LargeBinary],
+    *,
+    null: bool = False,
+    default: str | None = None,
 ) -> Column[object]:
-    return Column(name, kind, nullable=null)
+    return Column(name, kind, nullable=null, server_default=None if default is None else text(default))
 
 
 PLACES: Final = 40
@@ -133,6 +137,9 @@ approvals: Final = Table(
     _column("expires_at", Text),
     _column("record", Integer),  # the request; its sealed detail holds the arguments
     _column("state", Text),
+    _column("edits", Text, default="''"),  # id of the request whose arguments a person changed; empty = none
+    _column("edited_by", Text, default="''"),  # who
+    _column("edited", Integer, default="0"),  # the record of the edit that superseded this one; 0 = none
     Index("approvals_key", "key"),
     Index("approvals_pending", "expires_at", sqlite_where=text("state = 'pending'")),
     sqlite_with_rowid=False,
@@ -148,6 +155,36 @@ votes: Final = Table(
     _column("channel", Text),
     _column("at", Text),
     _column("reason", Text),
+    _column("opened", Integer, default="1"),  # 1 = the complete arguments were shown, as the channel says
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+proposals: Final = Table(
+    "proposals",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("turn", Integer, primary_key=True),  # 1, 2, …: the last one counts
+    _column("approval", Text),
+    Index("proposals_approval", "approval"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+remembered: Final = Table(
+    "remembered",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _column("approval", Text),
+    _column("person", Text),
+    _column("channel", Text),
+    _column("tool", Text),
+    _column("tool_digest", Text),
+    _column("at", Text),
+    _column("until", Text),
+    _column("record", Integer),  # its sealed detail holds the call and the pattern
+    _column("forgotten_by", Text, default="''"),  # empty = it counts
+    Index("remembered_tool", "tool_digest", sqlite_where=text("forgotten_by = ''")),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )

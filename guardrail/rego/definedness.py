@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from guardrail.rego.references import Program, Scope
-from guardrail.rego.shapes import INPUT, PARTIAL, Shape, step
+from guardrail.rego.shapes import PARTIAL, Shape, step
 from guardrail.rego.syntax import Body, Path, Query, Rule, Statement, Term, subterms
 
 GUARDS: Final[Mapping[str, str]] = {
@@ -133,7 +133,7 @@ class Known:
             return True
         if path[0] == "data":
             return self._is_certain_data(path[1:])
-        known: Shape = INPUT if path[0] == "input" else self.scope.shape_at(path[:1])
+        known: Shape = self.scope.shape_at(path[:1])
         for name in path[1:]:
             known, certain = step(known, name)
             if not certain:

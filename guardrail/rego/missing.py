@@ -11,7 +11,7 @@ from typing import Final, cast
 from guardrail.rego.definedness import is_unconditional
 from guardrail.rego.findings import Finding, did_you_mean
 from guardrail.rego.references import Program, Scope, terms_in
-from guardrail.rego.shapes import BOOLEAN, INPUT, NUMBER, TEXT, Shape, fields, step
+from guardrail.rego.shapes import BOOLEAN, NUMBER, TEXT, Shape, fields, input_of, step
 from guardrail.rego.syntax import Path, Rule, Term
 
 _SCALARS: Final = frozenset({TEXT, NUMBER, BOOLEAN})
@@ -105,7 +105,7 @@ def _no_data(program: Program, path: Path) -> str:
 
 def _no_field(scope: Scope, path: Path) -> str:
     """What is wrong with a path below `input`, or below a variable that is known to hold a part of it."""
-    known: Shape = INPUT if path[:1] == ("input",) else scope.shape_at(path[:1])
+    known, whole = scope.shape_at(path[:1]), input_of(scope.module.package)
     for end, name in enumerate(path[1:], 1):
         above = spelled(path[:end])
         listed = isinstance(known, tuple) and path[0] == "input" and name is not None and not name.isdigit()
@@ -113,14 +113,14 @@ def _no_field(scope: Scope, path: Path) -> str:
             what = "a list: walk through it with `some … in`" if listed else f"a {known}, which has no fields"
             return f"there is no {spelled(path)}, so this never holds: {above} is {what}"
         if isinstance(known, Mapping) and known and name is not None and name not in fields(known):
-            return f"there is no {above}.{name}, so this never holds{_nearest(known, above, name)}"
+            return f"there is no {above}.{name}, so this never holds{_nearest(known, above, name, whole)}"
         known, _ = step(known, name)
     return ""
 
 
-def _nearest(known: Mapping[str, Shape], above: str, name: str) -> str:
+def _nearest(known: Mapping[str, Shape], above: str, name: str, whole: Shape) -> str:
     """A field here whose name is near, or one of the name elsewhere in a policy input; else what fields there are."""
-    elsewhere = [path for path in _paths(INPUT, "input") if path.endswith(f".{name.lower()}")]
+    elsewhere = [path for path in _paths(whole, "input") if path.endswith(f".{name.lower()}")]
     return (
         did_you_mean(name, fields(known), f"{above}.")
         or did_you_mean(f"{above}.{name}", elsewhere, cutoff=0.0)

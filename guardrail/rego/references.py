@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from guardrail.bundles import TEST_SUFFIX, Bundle
-from guardrail.rego.shapes import ANY, BOOLEAN, INPUT, NUMBER, OWNED, RESULTS, TEXT, Shape, step
+from guardrail.rego.shapes import ANY, BOOLEAN, NUMBER, OWNED, RESULTS, TEXT, Shape, input_of, step
 from guardrail.rego.syntax import Module, Path, Query, Rule, Statement, Term, subterms
 
 _SHAPES: Final[Mapping[str, Shape]] = {
@@ -153,7 +153,7 @@ class Scope:
             return self._shape_of_rule(path[1:])
         known: Shape = ANY
         if path[0] == "input":
-            known = INPUT
+            known = input_of(self.module.package)
         elif path[0].removeprefix("$") in self.locals:
             known = self.locals[path[0].removeprefix("$")].shape
         for name in path[1:]:

@@ -54,6 +54,36 @@ INPUT: Final[Mapping[str, Shape]] = {
     "now": TEXT,
 }  # fmt: skip
 
+_ASK: Final[Shape] = {
+    "rule": TEXT, "message": TEXT, "fix": ANY, "approvers": (TEXT,), "quorum": NUMBER, "expires_in": NUMBER,
+}  # fmt: skip
+_PERSON: Final[Shape] = {"id": TEXT, "roles": (TEXT,), "principals": (TEXT,), "attributes": OPEN}
+_VOTE: Final[Shape] = {"person": _PERSON, "answer": TEXT, "channel": TEXT, "at": TEXT}
+_REMEMBERED: Final[Shape] = {"id": TEXT, "person": _PERSON, "at": TEXT, "until": TEXT}
+
+APPROVAL_INPUT: Final[Mapping[str, Shape]] = {
+    "schema": NUMBER,
+    "point": TEXT,
+    "request": {
+        "id": TEXT, "run": TEXT, "agent": TEXT, "chain": (TEXT,), "principal": TEXT, "tool": TEXT, "asks": (_ASK,),
+        "requested_at": TEXT, "edited_by": TEXT,
+    },
+    "call": INPUT,
+    "person": _PERSON,
+    "votes": (_VOTE,),
+    "remembered": (_REMEMBERED,),
+    "now": TEXT,
+}  # fmt: skip
+"""The shape of what the package `guardrail.approval` is asked about (`standing.Question.json`, schema 1)."""
+APPROVAL: Final = ("guardrail", "approval")
+"""The package whose rules see `APPROVAL_INPUT`."""
+
+
+def input_of(package: Sequence[str | None]) -> Mapping[str, Shape]:
+    """The shape of `input` for the rules of a package."""
+    return APPROVAL_INPUT if tuple(package[:2]) == APPROVAL else INPUT
+
+
 _GIVES_TEXT: Final = (
     "concat format_int json.marshal lower replace sprintf strings.replace_n strings.reverse substring "
     "time.format trim trim_left trim_prefix trim_right trim_space trim_suffix type_name upper"

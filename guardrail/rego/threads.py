@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Final
 
 from guardrail.bundles import Bundle
-from guardrail.rego.interpreter import Interpreter, RegoError, RegoPanicError
+from guardrail.rego.interpreter import ENTRYPOINT, Interpreter, RegoError, RegoPanicError
 
 STACK_BYTES: Final = 64 * 1024 * 1024
 """Stack of the evaluating thread: deeply chained rules need more than threads get by default."""
@@ -41,8 +41,8 @@ class _Interpreters:
         self._owner = threading.get_ident()
         self._by_revision: dict[str, Interpreter] = {}
 
-    def answer(self, bundle: Bundle, given: str) -> Answer:
-        """Ask the bundle's interpreter, made here at its first question.
+    def answer(self, bundle: Bundle, given: str, rule: str) -> Answer:
+        """Ask the bundle's interpreter for the value of a rule; it is made here at its first question.
 
         Raises:
             RegoError: it raised; a broken interpreter is dropped.
@@ -54,7 +54,7 @@ class _Interpreters:
                 del self._by_revision[next(iter(self._by_revision))]
         started = perf_counter()
         try:
-            return Answer(interpreter.answer(given), perf_counter() - started)
+            return Answer(interpreter.answer(given, rule), perf_counter() - started)
         except RegoPanicError:
             del self._by_revision[bundle.revision]
             raise
@@ -85,8 +85,8 @@ class Evaluator:
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
 
-    def answer(self, bundle: Bundle, given: str) -> Answer:
-        """Ask for a bundle's decision about an input.
+    def answer(self, bundle: Bundle, given: str, rule: str = ENTRYPOINT) -> Answer:
+        """Ask for a bundle's decision about an input, or for the value of another rule.
 
         Raises:
             RegoError: the policy raised or broke, or this is closed.
@@ -94,8 +94,8 @@ class Evaluator:
         if self._closed:
             raise RegoError("the policy is closed")
         if _evaluates_here():
-            return _local.interpreters.answer(bundle, given)
-        question = _Question(bundle, given)
+            return _local.interpreters.answer(bundle, given, rule)
+        question = _Question(bundle, given, rule)
         with self._lock:
             worker = self._alive()
             worker.questions.put(question)
@@ -125,6 +125,7 @@ class _Question:
 
     bundle: Bundle
     given: str
+    rule: str
     answer: Answer | None = None
     failure: RegoError | None = None
     done: threading.Lock = field(default_factory=threading.Lock)
@@ -135,7 +136,7 @@ class _Question:
     def ask(self, interpreters: _Interpreters) -> None:
         """Answer it, on the thread of the interpreters."""
         try:
-            self.answer = interpreters.answer(self.bundle, self.given)
+            self.answer = interpreters.answer(self.bundle, self.given, self.rule)
         except RegoError as error:
             self.failure = error.with_traceback(
                 None

@@ -52,7 +52,7 @@ def test_a_retry_of_the_node_does_not_repeat_a_write(guard_that: Any, asynchrono
 
 @BOTH
 def test_a_retry_of_the_node_repeats_a_read(ledger: Any, asynchronous: bool) -> None:
-    from guardrail.config import ToolSettings
+    from guardrail.settings import ToolSettings
 
     tries: list[int] = []
 

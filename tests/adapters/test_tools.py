@@ -297,8 +297,8 @@ def test_a_result_that_cannot_be_kept_is_given_once(guard_that: Any) -> None:
 def test_a_call_past_its_deadline_is_not_known(ledger: Any) -> None:
     import threading
 
-    from guardrail.config import ToolSettings
     from guardrail.guard import Guardrail
+    from guardrail.settings import ToolSettings
     from guardrail.testing import ScriptedPolicy
 
     release = threading.Event()

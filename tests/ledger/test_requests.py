@@ -144,7 +144,7 @@ def test_votes_count_where_they_meet_what_is_asked_now(ledger: Ledger) -> None:
     second = asked(ledger, stricter)
     assert second.id != request.id
     assert [vote.person for vote in second.votes] == ["bob"]
-    assert ledger.approval(request.id).state == "cancelled"
+    assert ledger.approval(request.id).state == "superseded"
     with pytest.raises(Conflict, match="bob has voted"):
         ledger.vote(second.id, "bob", "approve", channel="cli")
     assert ledger.vote(second.id, "eve", "approve", channel="cli").state == "approved"

@@ -1,0 +1,128 @@
+"""The part of the ledger that is about people: what they are asked, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from guardrail.approvals import Answer, Approval, ApprovalState, Judged
+from guardrail.ledger.listings import ApprovalArguments
+from guardrail.ledger.queries import Reader
+from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire
+from guardrail.ledger.writer import Writer
+from guardrail.sealing import SealingKey
+
+
+class Answers:
+    """Requests and votes of one ledger; `Ledger` is all of it."""
+
+    def __init__(self, key: SealingKey, writer: Writer, reader: Reader) -> None:
+        """See `Ledger.open`."""
+        self._key = key
+        self._writer = writer
+        self._reader = reader
+
+    def vote(
+        self,
+        approval: str,
+        person: str,
+        answer: Answer,
+        *,
+        channel: str,
+        reason: str = "",
+        opened: bool = True,
+        judged: Judged | None = None,
+    ) -> Approval:
+        """Count one person's answer. Channels go through `guardrail.voting`, which asks the approval policy first.
+
+        Args:
+            approval: id of the request.
+            person: id of a verified person; verifying is the channel's duty.
+            answer: `approve` or `reject`; one `reject` decides.
+            channel: where the vote was cast.
+            reason: why, in the person's words; sealed, and shown to the agent where the answer is no.
+            opened: the channel had shown the complete arguments.
+            judged: what the approval policy said; None = counted by what the request asks for: names and a quorum.
+
+        Returns:
+            The approval as it stands then.
+
+        Raises:
+            Conflict: there is no such request, it is decided already, or this person may not vote.
+            Overtaken: somebody else has voted since it was judged.
+        """
+        vote = CastVote(
+            approval, person, answer, channel, reason, opened=opened, judged=judged, key=self._key
+        )  # fmt: skip
+        found: Approval = self._writer.submit(vote, alone=True)
+        return found
+
+    def edit(
+        self, approval: str, person: str, arguments: Mapping[str, Any], *, channel: str, reason: str = ""
+    ) -> Approval:
+        """Put other arguments in the place of those that are asked about: the request is superseded by them.
+
+        Channels go through `guardrail.voting`, which asks the approval policy first.
+
+        Raises:
+            Conflict: there is no such request, it is decided already, or this person may not answer it.
+            InvalidArguments: the arguments have no canonical JSON form.
+        """
+        change = ChangeArguments(approval, person, arguments, channel, reason, self._key)
+        found: Approval = self._writer.submit(change, alone=True)
+        return found
+
+    def cancel(self, approval: str, key: str | None = None) -> Approval:
+        """Withdraw a request that nobody waits for; one that is decided stays so.
+
+        Args:
+            approval: id of the request.
+            key: whose call is withdrawn: identical calls that wait with it go on waiting. None = for all.
+
+        Raises:
+            Conflict: there is no such request.
+        """
+        found: Approval = self._writer.submit(Cancel(approval, key), alone=True)
+        return found
+
+    def expire_due(self) -> tuple[Approval, ...]:
+        """Turn the silence on every overdue request into a refusal; answers those that expired now.
+
+        Nothing depends on this being called: an overdue request is refused wherever it is met.
+        """
+        found: tuple[Approval, ...] = (
+            self._writer.submit(Expire(), alone=True) if self._reader.is_due() else ()
+        )
+        return found
+
+    def approval(self, approval: str) -> Approval:
+        """One approval; overdue ones read `expired`.
+
+        Raises:
+            Conflict: there is none with this id.
+        """
+        return self._reader.approval(approval)
+
+    def latest_approval(self, key: str) -> Approval | None:
+        """The request that counts for the call with this key, as it is stored; None where nobody was asked."""
+        return self._reader.latest_approval(key)
+
+    def approvals(self, state: ApprovalState | None = None) -> tuple[Approval, ...]:
+        """Approvals, the oldest first, all or those in one state."""
+        return self._reader.approvals(state)
+
+    def approval_arguments(self, approval: str) -> ApprovalArguments:
+        """What an approver is shown: the complete arguments, and what of them nothing may show.
+
+        Raises:
+            Conflict: there is no such approval, or its arguments were erased.
+        """
+        return self._reader.arguments(approval)
+
+    def approval_input(self, approval: str) -> bytes:
+        """The policy input of the call that is asked about, as JSON text: what was decided over.
+
+        Raises:
+            Conflict: there is no such approval, or its call was erased.
+        """
+        return self._reader.given(approval)

@@ -1,0 +1,53 @@
+"""Edits, folded proposals, remembered scopes, and whether an approver had the arguments before him.
+
+Revision ID: 0002
+Revises: 0001
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the columns and tables; what was asked before waits as it did."""
+    for name in ("edits", "edited_by"):
+        op.add_column("approvals", sa.Column(name, sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("approvals", sa.Column("edited", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.add_column("votes", sa.Column("opened", sa.Integer(), server_default=sa.text("1"), nullable=False))
+    op.create_table(
+        "proposals",
+        *_text("key"),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        *_text("approval"),
+        sa.PrimaryKeyConstraint("key", "turn"),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
+    )
+    op.create_index("proposals_approval", "proposals", ["approval"])
+    op.execute(
+        "INSERT INTO proposals (key, turn, approval) "
+        "SELECT key, row_number() OVER (PARTITION BY key ORDER BY requested_at, record), id FROM approvals"
+    )
+    op.create_table(
+        "remembered",
+        *_text("id", "approval", "person", "channel", "tool", "tool_digest", "at", "until"),
+        sa.Column("record", sa.Integer(), nullable=False),
+        sa.Column("forgotten_by", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
+    )
+    op.create_index(
+        "remembered_tool", "remembered", ["tool_digest"], sqlite_where=sa.text("forgotten_by = ''")
+    )
+
+
+def _text(*names: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text(), nullable=False) for name in names]

@@ -1,0 +1,258 @@
+"""The tables of `guardrail.toml`, each checked whole; `guardrail.config` reads the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from guardrail.boundary import Boundary, Money, Period
+from guardrail.budgets import millionths
+from guardrail.calls import ArgumentKind, Effect
+from guardrail.canonical import canonical
+from guardrail.durations import seconds
+from guardrail.errors import InvalidArguments
+from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
+from guardrail.people import Person
+from guardrail.pointers import of_argument, tokens
+
+
+def _checked(read: Callable[[str], object]) -> AfterValidator:
+    """The text as it stands, once it can be read."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _folder(text: str) -> None:
+    if not text or text.startswith("~") or "$" in text or "://" in text:
+        raise ValueError("expected a path, written out: '~', variables and URLs are not followed")
+
+
+def _folder_path(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("expected a text")  # noqa: TRY004  pydantic words ValueErrors only
+    _folder(value)
+    return Path(value)
+
+
+def exact_tool(text: str) -> str:
+    """The title of one tool, as a table names it."""
+    if "*" in text:
+        raise ValueError("expected one tool: a '*' stands for tools only in what an agent may use")
+    ToolPattern.parse(text)
+    return tool_title(text)
+
+
+def _amount(value: object) -> object:
+    try:
+        millionths(value)
+    except InvalidArguments as error:
+        raise ValueError(f"expected an amount of money; this one {error.message}") from error
+    return value
+
+
+def one_table_each(tools: Any) -> Any:
+    """Refuse two spellings of one tool."""
+    if isinstance(cast("object", tools), dict):
+        titles = [tool_title(str(name)) for name in tools]
+        if twice := sorted({title for title in titles if titles.count(title) > 1}):
+            raise ValueError(f"expected one table for each tool, not two for {twice[0]}")
+    return tools
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _json(attributes: dict[str, Any]) -> dict[str, Any]:
+    try:
+        canonical(attributes)
+    except InvalidArguments as error:
+        raise ValueError(f"expected values that JSON has too: {error.message}") from error
+    return attributes
+
+
+def yes_or_no(value: object) -> object:
+    """The environment has no booleans."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+_Texts = Annotated[tuple[str, ...], Field(strict=False)]
+_Tools = Annotated[tuple[Annotated[str, _checked(ToolPattern.parse)], ...], Field(strict=False)]
+_Hosts = Annotated[tuple[Annotated[str, _checked(HostPattern.parse)], ...], Field(strict=False)]
+_Hours = Annotated[
+    tuple[Annotated[str, _checked(Hours.parse)], ...], BeforeValidator(_one_or_more), Field(strict=False)
+]
+_Pointers = Annotated[tuple[Annotated[str, _checked(tokens)], ...], Field(strict=False)]
+_Path = Annotated[str, _checked(_folder)]
+_Paths = Annotated[tuple[_Path, ...], Field(strict=False)]
+_Duration = Annotated[float, BeforeValidator(seconds)]
+_Amount = Annotated[int | float | str, BeforeValidator(_amount)]
+_Count = Annotated[int, Field(ge=0)]
+_Attributes = Annotated[dict[str, Any], AfterValidator(_json)]
+
+
+class Table(BaseModel):
+    """One table: frozen, and nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LedgerSettings(Table):
+    """`[ledger]`: where everything is written.
+
+    Attributes:
+        path: the SQLite file.
+        key: the file with the key that seals what records must not show.
+        lease: how long a process may be silent before its running calls count as `unknown`, in seconds.
+    """
+
+    path: _Path = "guardrail.db"
+    key: _Path = "guardrail.key"
+    lease: _Duration = 30.0
+
+
+class PolicySettings(Table):
+    """`[policies]`: the Rego policies.
+
+    Attributes:
+        shipped: the rules that come with guardrail are part of the bundle.
+        paths: folders of the bundle. Neither these nor the shipped ones = boundaries alone decide.
+        observe: ids of rules that are recorded and not enforced.
+        limit: an answer that takes longer is a deny, in seconds.
+    """
+
+    shipped: bool = False
+    paths: _Paths = ()
+    observe: _Texts = ()
+    limit: _Duration = 1.0
+
+
+class MaskingSettings(Table):
+    """`[masking]`: what nothing may show, whatever a policy says. `hide`: JSON pointers into arguments."""
+
+    hide: _Pointers = ()
+
+
+class MoneySettings(Table):
+    """`[[agents.NAME.budgets.money]]`: as `boundary.Money`."""
+
+    name: str
+    tool: Annotated[str, _checked(ToolPattern.parse)]
+    argument: Annotated[str, _checked(of_argument)]
+    limit: _Amount
+    per: Period = "run"
+    unit: str = ""
+
+
+class BudgetSettings(Table):
+    """`[agents.NAME.budgets]`: what the agent and its delegates may use up."""
+
+    calls_per_run: _Count | None = None
+    calls_per_minute: _Count | None = None
+    money: Annotated[tuple[MoneySettings, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        if len({money.name for money in self.money}) < len(self.money):
+            raise ValueError("expected a name of its own for every budget of money")
+        return self
+
+
+class AgentSettings(Table):
+    """`[agents.NAME]`: the boundary of one agent, as `boundary.Boundary`, and its attributes for policies."""
+
+    tools: _Tools = ()
+    delegate_tools: _Tools = ()
+    paths: _Paths | None = None
+    hosts: _Hosts | None = None
+    delegates: _Texts = ()
+    depth: _Count = 1
+    hours: _Hours = ()
+    argument_bytes: _Count | None = None
+    budgets: BudgetSettings = BudgetSettings()
+    attributes: _Attributes = {}
+
+    def boundary(self, folder: Path) -> Boundary:
+        """The boundary, with path roots relative to a folder."""
+        return Boundary(
+            **self.model_dump(exclude={"paths", "budgets", "attributes"}),
+            paths=None if self.paths is None else {path: folder / path for path in self.paths},
+            calls_per_run=self.budgets.calls_per_run,
+            calls_per_minute=self.budgets.calls_per_minute,
+            money=tuple(Money(**money.model_dump()) for money in self.budgets.money),
+        )
+
+
+class ToolSettings(Table):
+    """`[tools."server/name"]`: what the operator says of a tool, above what its code says.
+
+    Attributes:
+        effect: what it does to the world; None = what its code declares, else `irreversible`.
+        kinds: argument, or JSON pointer into the arguments → what it means.
+        deadline: seconds after which a running call counts as `unknown`.
+        retries: a framework may run it again after it raised.
+        idempotent: it takes the call's key as its own idempotency key, so `unknown` may be run again.
+        folder: what its relative paths are relative to; itself relative to the file. None = the working
+            folder of the process.
+    """
+
+    effect: Effect | None = None
+    kinds: dict[Annotated[str, _checked(of_argument)], ArgumentKind] = {}
+    deadline: _Duration | None = None
+    retries: bool = False
+    idempotent: bool = False
+    folder: Annotated[Path | None, BeforeValidator(_folder_path)] = None
+
+
+class PrincipalSettings(Table):
+    """`[principals."user:anna"]`: attributes, for policies, of somebody whom agents act for."""
+
+    attributes: _Attributes = {}
+
+
+class PersonSettings(Table):
+    """`[people.anna]`: somebody who may answer for agents, under the id that policies ask for.
+
+    Attributes:
+        name: for other people.
+        roles: what policies ask for as `role:NAME`.
+        slack: ids of the person's Slack users.
+        principals: who this person is where agents act for somebody; left out: `user:` and the id.
+        attributes: for policies.
+    """
+
+    name: str = ""
+    roles: _Texts = ()
+    slack: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[UW][A-Z0-9]+$")], ...],
+        BeforeValidator(_one_or_more),
+        Field(strict=False),
+    ] = ()
+    principals: _Texts | None = None
+    attributes: _Attributes = {}
+
+    def person(self, id: str) -> Person:  # noqa: A002  (the word of the file)
+        """The person that this table describes."""
+        fields = self.model_dump(exclude={"principals"})
+        return Person(
+            id=id, principals=(f"user:{id}",) if self.principals is None else self.principals, **fields
+        )  # fmt: skip
+
+
+class ApprovalSettings(Table):
+    """`[approvals]`: how people are asked. There is no setting that turns a timeout into a yes.
+
+    Attributes:
+        pending_per_run: how many requests of one agent may wait in one run; more are denied.
+        remember_at_most: how long a scope may be remembered, in seconds.
+    """
+
+    pending_per_run: Annotated[int, Field(ge=1)] = 20
+    remember_at_most: _Duration = 7 * 86_400.0

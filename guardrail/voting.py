@@ -1,0 +1,193 @@
+"""Voting: the one way in which people answer, whatever channel they come through.
+
+Every answer is judged by the approval policy over the answers that there are, and counted only if these are
+still the ones: where somebody else was faster, it is judged again. Nothing here knows of a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from guardrail.approvals import Answer, Approval, Consent, Judged, Vote, check_floor, digest_of
+from guardrail.calls import Call
+from guardrail.decisions import Ask
+from guardrail.errors import Conflict, Overtaken
+from guardrail.ledger import Ledger
+from guardrail.people import People, Person
+from guardrail.standing import ApprovalPolicy, Question
+
+MAX_ROUNDS: Final = 64
+"""How often one vote is judged anew because others were faster; each of them has voted, so this ends."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Voting:
+    """How people answer.
+
+    Args:
+        ledger: where requests and votes are.
+        people: who may answer; left out: whoever has a plain name.
+        policy: the approval policy; left out: the shipped one.
+        remember_at_most: how long a scope may be remembered, in seconds.
+        pending_per_run: how many requests of one agent may wait in one run.
+        clock: the time, in UTC.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        people: People | None = None,
+        policy: ApprovalPolicy | None = None,
+        *,
+        remember_at_most: float = 7 * 86_400.0,
+        pending_per_run: int = 20,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._ledger = ledger
+        self.people = people or People()
+        self._policy = policy or ApprovalPolicy()
+        self._remember_at_most = remember_at_most
+        self._pending_per_run = pending_per_run
+        self._clock = clock
+
+    def close(self) -> None:
+        """Let go of the approval policy; the ledger is not this object's."""
+        self._policy.close()
+
+    def vote(
+        self,
+        approval: str,
+        person: str,
+        answer: Answer,
+        *,
+        channel: str,
+        reason: str = "",
+        opened: bool = True,
+    ) -> Approval:
+        """Count one person's answer.
+
+        Args:
+            approval: id of the request.
+            person: id of a person whom the channel has verified.
+            answer: `approve` or `reject`; one `reject` decides.
+            channel: where: `cli`, `http`, `slack`, …
+            reason: why; the agent reads it where the answer is no.
+            opened: the person had the complete arguments in view; counted, never trusted.
+
+        Returns:
+            The request as it stands then.
+
+        Raises:
+            Conflict: there is no such request, it is decided already (by whom), or this person may not answer (why).
+        """
+        who = self.people.person(person)
+        for _ in range(MAX_ROUNDS):
+            found = self._open_to(approval, who)
+            judged = self._judged(found, who, answer, channel)
+            try:
+                return self._ledger.vote(
+                    approval, who.id, answer, channel=channel, reason=reason, opened=opened, judged=judged
+                )  # fmt: skip
+            except Overtaken:
+                continue
+        raise Conflict(f"{approval} is voted on by too many at once", fix="vote again")
+
+    def edit(
+        self, approval: str, person: str, arguments: Mapping[str, Any], *, channel: str, reason: str = ""
+    ) -> Approval:
+        """Put other arguments in the place of those that are asked about.
+
+        The request is superseded. The call with the new arguments goes down the whole line: it is judged like any
+        other, and people are asked about it where the policy says so.
+
+        Args:
+            approval: id of the request.
+            person: id of a person whom the channel has verified.
+            arguments: all of them, as they should be.
+            channel: where.
+            reason: why; the agent reads it.
+
+        Returns:
+            The superseded request.
+
+        Raises:
+            Conflict: there is no such request, it is decided, this person may not answer it, or nothing would change.
+            InvalidArguments: the arguments have no canonical JSON form.
+        """
+        who = self.people.person(person)
+        self._open_to(approval, who)
+        return self._ledger.edit(approval, who.id, arguments, channel=channel, reason=reason)
+
+    def may_vote(self, approval: str, person: str) -> str | None:
+        """Why this person may not answer; None where he may. For channels, which show no button then.
+
+        Raises:
+            Conflict: there is no such request.
+        """
+        found = self._ledger.approval(approval)
+        try:
+            self._check(found, self.people.person(person))
+        except Conflict as error:
+            return error.message
+        return None
+
+    def consent(self, call: Call, asks: tuple[Ask, ...], given: bytes) -> Consent:
+        """What people have said to a call that is about to be admitted, judged with the people as they are now.
+
+        Args:
+            call: the call.
+            asks: what is asked for it now.
+            given: its policy input, as JSON text.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        found = self._ledger.latest_approval(call.key)
+        if found is None or found.state not in ("approved", "consumed"):
+            return Consent(most=self._pending_per_run)
+        question = Question(point="use", approval=replace(found, asks=asks), given=given, now=self._now())
+        met = self._policy.judge(question, self.people).met
+        return Consent(
+            approval=found.id, votes=digest_of(found.votes), met=met, most=self._pending_per_run
+        )  # fmt: skip
+
+    def _open_to(self, approval: str, who: Person) -> Approval:
+        """The request, once it is known that this person may answer it."""
+        found = self._ledger.approval(approval)
+        self._check(found, who)
+        return found
+
+    def _check(self, approval: Approval, who: Person) -> None:
+        check_floor(approval, who.id, who.principals)
+        standing = self._policy.judge(self._question(approval, who), self.people)
+        if standing.barred:
+            fix = next((reason.fix for reason in standing.barred if reason.fix), None)
+            told = "; ".join(f"{reason.message} [{reason.rule}]" for reason in standing.barred)
+            raise Conflict(f"{who.id} may not answer {approval.id}: {told}", fix=fix or "")
+
+    def _judged(self, approval: Approval, who: Person, answer: Answer, channel: str) -> Judged:
+        """What this answer comes to, together with those that there are."""
+        votes = digest_of(approval.votes)
+        if answer != "approve":
+            return Judged(votes=votes, met=False)
+        vote = Vote(person=who.id, answer=answer, channel=channel, at=self._now())
+        voted = replace(approval, votes=(*approval.votes, vote))
+        return Judged(votes=votes, met=self._policy.judge(self._question(voted), self.people).met)
+
+    def _question(self, approval: Approval, who: Person | None = None) -> Question:
+        return Question(
+            point="use" if who is None else "vote",
+            approval=approval,
+            given=self._ledger.approval_input(approval.id),
+            now=self._now(),
+            person=who,
+        )
+
+    def _now(self) -> str:
+        return self._clock().isoformat(timespec="seconds")[:19] + "Z"
