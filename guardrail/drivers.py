@@ -245,7 +245,7 @@ class _Blocking(_Drive):
         except LedgerError:
             return True  # the line goes on, and its next step says what is wrong
         except BaseException:
-            ledger.cancel(step.approval.id)
+            ledger.cancel(step.approval.id, step.call.key)
             raise
         return True
 
@@ -301,7 +301,7 @@ class _Asynchronous(_Drive):
         except _CancelledMeanwhile as cancelled:
             self.admitted(step, cancelled.answer)
             if isinstance(cancelled.answer, Pending) and self.waiting == "wait":
-                self.guard.ledger.cancel(cancelled.answer.approval.id)
+                self.guard.ledger.cancel(cancelled.answer.approval.id, step.call.key)
             if (settle := self.unfinished("blocked", "cancelled during admission")) is not None:
                 await self.settle(settle)
             raise cancelled.error from None
@@ -337,7 +337,7 @@ class _Asynchronous(_Drive):
         except LedgerError:
             return True  # the line goes on, and its next step says what is wrong
         except BaseException:
-            ledger.cancel(step.approval.id)
+            ledger.cancel(step.approval.id, step.call.key)
             raise
         return True
 

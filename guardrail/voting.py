@@ -11,13 +11,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from guardrail.approvals import Answer, Approval, Consent, Judged, Vote, check_floor, digest_of
 from guardrail.calls import Call
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict, Overtaken
 from guardrail.ledger import Ledger
 from guardrail.people import People, Person
-from guardrail.standing import ApprovalPolicy, Question
+from guardrail.scopes import Remembered
+from guardrail.standing import ApprovalPolicy, Question, Standby
 
 MAX_ROUNDS: Final = 64
 """How often one vote is judged anew because others were faster; each of them has voted, so this ends."""
@@ -124,6 +127,32 @@ class Voting:
         self._open_to(approval, who)
         return self._ledger.edit(approval, who.id, arguments, channel=channel, reason=reason)
 
+    def remember(self, approval: str, person: str, scope: Remembered, *, channel: str) -> str:
+        """Say yes beforehand, for calls like one that this person has approved; answers the scope's id.
+
+        It counts as this person's yes wherever a call is in the scope, so what needs two people needs two of them
+        to remember it. Every call that runs so names the scope in its record.
+
+        Raises:
+            Conflict: there is no such request, this person has not approved it, or a pattern is for no argument.
+            GuardrailError: it is to be remembered for too long.
+        """
+        who = self.people.person(person)
+        if scope.seconds > self._remember_at_most:
+            raise Conflict(
+                f"at most {self._remember_at_most:,.0f} seconds are remembered, not {scope.seconds:,.0f}",
+                fix="approvals.remember_at_most in guardrail.toml",
+            )
+        return self._ledger.remember_scope(approval, who.id, scope, channel=channel)
+
+    def forget(self, scope: str, person: str) -> None:
+        """Take a remembered yes back; everybody may, since that only means that people are asked again.
+
+        Raises:
+            Conflict: there is no such scope, or it is forgotten already.
+        """
+        self._ledger.forget_scope(scope, self.people.person(person).id)
+
     def may_vote(self, approval: str, person: str) -> str | None:
         """Why this person may not answer; None where he may. For channels, which show no button then.
 
@@ -148,14 +177,17 @@ class Voting:
         Raises:
             LedgerError: the ledger cannot be read.
         """
+        most, standby = self._pending_per_run, self._standby(call.tool.digest, given)
         found = self._ledger.latest_approval(call.key)
-        if found is None or found.state not in ("approved", "consumed"):
-            return Consent(most=self._pending_per_run)
-        question = Question(point="use", approval=replace(found, asks=asks), given=given, now=self._now())
-        met = self._policy.judge(question, self.people).met
-        return Consent(
-            approval=found.id, votes=digest_of(found.votes), met=met, most=self._pending_per_run
-        )  # fmt: skip
+        if found is not None and found.state in ("approved", "consumed"):
+            judged, votes = replace(found, asks=asks), digest_of(found.votes)
+        elif standby:
+            judged, votes = _unasked(call, asks, found), ""
+        else:
+            return Consent(most=most)
+        met = self._policy.judge(self._question(judged, given, standby), self.people).met
+        scopes = tuple(item.id for item in standby)
+        return Consent(approval=judged.id, votes=votes, remembered=scopes, met=met, most=most)
 
     def _open_to(self, approval: str, who: Person) -> Approval:
         """The request, once it is known that this person may answer it."""
@@ -165,7 +197,8 @@ class Voting:
 
     def _check(self, approval: Approval, who: Person) -> None:
         check_floor(approval, who.id, who.principals)
-        standing = self._policy.judge(self._question(approval, who), self.people)
+        given = self._ledger.approval_input(approval.id)
+        standing = self._policy.judge(self._question(approval, given, (), who), self.people)
         if standing.barred:
             fix = next((reason.fix for reason in standing.barred if reason.fix), None)
             told = "; ".join(f"{reason.message} [{reason.rule}]" for reason in standing.barred)
@@ -178,16 +211,53 @@ class Voting:
             return Judged(votes=votes, met=False)
         vote = Vote(person=who.id, answer=answer, channel=channel, at=self._now())
         voted = replace(approval, votes=(*approval.votes, vote))
-        return Judged(votes=votes, met=self._policy.judge(self._question(voted), self.people).met)
+        given = self._ledger.approval_input(approval.id)
+        standby = self._standby(orjson.loads(given)["tool"]["digest"], given)
+        return Judged(
+            votes=votes, met=self._policy.judge(self._question(voted, given, standby), self.people).met
+        )  # fmt: skip
 
-    def _question(self, approval: Approval, who: Person | None = None) -> Question:
+    def _standby(self, tool_digest: str, given: bytes) -> tuple[Standby, ...]:
+        """The yes that people gave beforehand, in whose scope this call is."""
+        scopes = self._ledger.scopes(tool_digest)
+        call: dict[str, Any] = orjson.loads(given) if scopes else {}
+        return tuple(
+            Standby(id=scope.id, person=scope.person, at=scope.at, until=scope.until)
+            for scope in scopes
+            if scope.covers(call)
+        )
+
+    def _question(
+        self, approval: Approval, given: bytes, standby: tuple[Standby, ...], who: Person | None = None
+    ) -> Question:
         return Question(
             point="use" if who is None else "vote",
             approval=approval,
-            given=self._ledger.approval_input(approval.id),
+            given=given,
             now=self._now(),
             person=who,
+            remembered=standby,
         )
 
     def _now(self) -> str:
         return self._clock().isoformat(timespec="seconds")[:19] + "Z"
+
+
+def _unasked(call: Call, asks: tuple[Ask, ...], found: Approval | None) -> Approval:
+    """What the approval policy sees of a call that nobody has approved, but for what was said beforehand."""
+    return Approval(
+        id="",
+        key=call.key,
+        digest=call.digest,
+        run=call.run,
+        agent=call.agent.id,
+        chain=call.agent.chain,
+        principal=call.principal.id,
+        tool=call.tool.title,
+        asks=asks,
+        revision="",
+        state="pending",
+        requested_at="",
+        expires_at="",
+        edited_by=None if found is None else found.edited_by,
+    )

@@ -1,80 +1,19 @@
 """How people answer: one way for every channel, judged at the vote and again at the use."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
 
 import pytest
 
-from guardrail.approvals import Approval, Judged, digest_of
-from guardrail.bundles import Bundle
-from guardrail.calls import Agent, Call, Principal, Tool
-from guardrail.errors import Conflict, InvalidArguments, Overtaken
-from guardrail.execution import Attempt
+from guardrail.approvals import Judged, digest_of
+from guardrail.errors import Conflict, Overtaken
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
-from guardrail.outcomes import Outcome
 from guardrail.people import People, Person
-from guardrail.policy import PolicyInput
-from guardrail.standing import ApprovalPolicy
-from guardrail.testing import ScriptedPolicy, decision
-from guardrail.voting import Voting
-
-ANNA = Person(id="anna", principals=("user:anna",))
-FINANCE = [Person(id=name, roles=("finance",)) for name in ("ben", "eve", "joe")]
-PEOPLE = People([ANNA, *FINANCE, Person(id="mia")])
-
-
-SEND = Tool(name="send_money", server="bank")
-PAYER = Agent(id="payer", chain=("supervisor", "payer"))
-
-
-def checked(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As a tool's own schema would."""
-    if set(arguments) != {"amount"} or not isinstance(arguments["amount"], int):
-        raise InvalidArguments("amount: a whole number was expected")
-    return arguments
-
-
-class Payments:
-    """An agent that sends money, asks for it, and comes back once people have answered."""
-
-    def __init__(self, ledger: Ledger, people: People = PEOPLE, data: Any = None, **asked: Any) -> None:
-        self.ledger, self.sent = ledger, list[int]()
-        self.asked = asked
-        self.voting = Voting(ledger, people, ApprovalPolicy(Bundle.of({}, data)))
-        self.guard = Guardrail(policy=ScriptedPolicy(self._decide), ledger=ledger, voting=self.voting)
-        self.turn = 0
-
-    def _decide(self, given: PolicyInput) -> Any:
-        return decision("ask", **self.asked)
-
-    def ask(self, amount: int = 5) -> Approval:
-        """Ask for a payment by a call of its own."""
-        self.turn += 1
-        outcome = self.walk(amount, self.turn)
-        assert outcome.heading == "WAITING", outcome
-        return self.ledger.approval(outcome.approval or "")
-
-    def walk(self, amount: int, turn: int) -> Outcome:
-        """Walk one call down the line, the first time or again, as a resumed graph does."""
-
-        def send(call: Call) -> str:
-            self.sent.append(call.arguments["amount"])
-            return f"sent {call.arguments['amount']}"
-
-        anna = Principal(id="user:anna")
-        call = Call.of(
-            {"amount": amount},
-            run="run",
-            id=f"call-{turn}",
-            agent=PAYER,
-            tool=SEND,
-            principal=anna,
-        )
-        return self.guard.perform(Attempt(call=call, invoke=send, validate=checked), waiting="answer")
+from guardrail.testing import ScriptedPolicy
+from tests.payments import FINANCE, PEOPLE, Payments
 
 
 @pytest.fixture(name="payments")

@@ -124,7 +124,7 @@ class Walk:
         if outcome.heading != "WAITING" or outcome.approval is None:
             return False
         with suppress(LedgerError):  # answered just now: the answer counts
-            self.binding.guard.ledger.cancel(outcome.approval)
+            self.binding.guard.ledger.cancel(outcome.approval, (outcome.changed or self.attempt.call).key)
         return True
 
     def _cannot_pause(self, waited: Outcome, ended: Outcome) -> Outcome:

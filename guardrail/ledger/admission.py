@@ -87,8 +87,8 @@ class Admitting(CallWrite):
             return self._stop(tx, row, over)
         return self._start(tx, row, run, approval, over)
 
-    def _said(self, tx: Transaction, row: CallRow | None, run: RunRow) -> requests.Said | None:
-        """What people say; None where they have nothing to do with it."""
+    def _said(self, tx: Transaction, row: CallRow | None, run: RunRow) -> requests.Said:
+        """What people say."""
         if self.write.decision.effect == "ask":
             return requests.ask(tx, self, row, run)
         return requests.said_before(tx, self)
@@ -116,6 +116,8 @@ class Admitting(CallWrite):
             row.approval = approval.id
         run.note(row, enter=True)
         fields: dict[str, Any] = {"fence": row.fence, "approval": row.approval or None, "resumed": resumed}
+        if self.write.consent is not None and self.write.consent.remembered:
+            fields["remembered"] = self.write.consent.remembered
         if over:
             fields["over"] = [reason.rule for reason in over]
         self.move(tx, run, row, "admitted", self.sealed, **fields)

@@ -29,6 +29,9 @@ _CALLS: Final = text(
 )
 _APPROVALS: Final = text(select(schema.approvals.c.id, schema.approvals.c.state))
 _VOTES: Final = text(select(schema.votes.c.approval, schema.votes.c.person, schema.votes.c.answer))
+_SCOPES: Final = text(
+    select(schema.remembered.c.id, schema.remembered.c.person, schema.remembered.c.forgotten_by)
+)
 _HALTS: Final = text(select(schema.controls.c.scope))
 _LABELS: Final = text(select(schema.runs.c.id, schema.runs.c.labels))
 _TOOLS: Final = text(select(schema.tools.c.digest, schema.tools.c.definition))
@@ -44,7 +47,8 @@ _FORWARD: Final = {"pending": 0, "approved": 1}
 """How far along an approval's states are; all others are ends."""
 
 _RARE: Final = {
-    "asked", "voted", "expired", "cancelled", "superseded", "edited", "halted", "unhalted", "tool", "policy"
+    "asked", "voted", "expired", "cancelled", "superseded", "edited", "remembered", "forgotten", "halted", "unhalted",
+    "tool", "policy",
 }  # fmt: skip
 
 _Call = tuple[int, str, str, int, str]
@@ -114,6 +118,8 @@ class Agreement:
         self._runs = 0
         self._tools: set[str] = set()
         self._policies: dict[str, str] = {}
+        self._scopes: dict[str, str] = {}
+        self._forgotten: set[str] = set()
 
     def take(self, first: int, bodies: Sequence[bytes], told: Sequence[tuple[str, bytes]]) -> None:
         """Records in their order, later ones never before earlier ones.
@@ -175,6 +181,10 @@ class Agreement:
             case "voted":
                 self._reach(fields["approval"], fields["state"])
                 self._votes.add((fields["approval"], fields["person"], fields["answer"]))
+            case "remembered":
+                self._scopes[fields["scope"]] = fields["person"]
+            case "forgotten":
+                self._forgotten.add(fields["scope"])
             case "halted":
                 self._halts[fields["scope"]] += 0 if fields["again"] else 1
             case "unhalted":
@@ -201,6 +211,7 @@ class Agreement:
                 else "recorded but not stored"
             )
             yield None, None, f"the vote '{answer}' of {person} on approval {approval} is {where}"
+        yield from self._about_scopes(connection)
         halts = {scope for (scope,) in connection.execute(_HALTS).fetchall()}
         for scope in sorted(halts ^ {scope for scope, count in self._halts.items() if count}):
             yield (
@@ -221,6 +232,17 @@ class Agreement:
             self._call = next(self._calls, None)
         if self._counted != self._moves:
             yield None, None, f"the calls have made {self._counted} moves, {self._moves} are recorded"
+
+    def _about_scopes(self, connection: Connection) -> Iterator[Disagreement]:
+        recorded = {
+            scope: (person, scope in self._forgotten) for scope, person in self._scopes.items()
+        }  # fmt: skip
+        stored = {
+            scope: (person, bool(forgotten)) for scope, person, forgotten in connection.execute(_SCOPES)
+        }
+        for scope in sorted(recorded.keys() | stored.keys()):
+            if recorded.get(scope) != stored.get(scope):
+                yield None, None, f"the remembered scope {scope} is not the one that is recorded"
 
     def _about_runs(self, connection: Connection) -> Iterator[Disagreement]:
         count = 0

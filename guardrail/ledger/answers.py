@@ -8,8 +8,10 @@ from typing import Any
 from guardrail.approvals import Answer, Approval, ApprovalState, Judged
 from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
+from guardrail.ledger.remembered import ForgetScope, RememberScope
 from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire
 from guardrail.ledger.writer import Writer
+from guardrail.scopes import Remembered, Scope
 from guardrail.sealing import SealingKey
 
 
@@ -126,3 +128,35 @@ class Answers:
             Conflict: there is no such approval, or its call was erased.
         """
         return self._reader.given(approval)
+
+    # -- yes, beforehand -----------------------------------------------------------------------------
+
+    def remember_scope(self, approval: str, person: str, scope: Remembered, *, channel: str) -> str:
+        """Remember a person's yes for later calls like the one of a request; answers the scope's id.
+
+        Channels go through `guardrail.voting`.
+
+        Raises:
+            Conflict: there is no such request, this person has not approved it, or a pattern is for no argument.
+        """
+        given = self._reader.given(approval)
+        number: str = self._writer.submit(
+            RememberScope(approval, person, scope, given, channel, self._key), alone=True
+        )
+        return number
+
+    def forget_scope(self, scope: str, by: str) -> None:
+        """Take a remembered yes back: from now on it counts for nothing.
+
+        Raises:
+            Conflict: there is no such scope, or it is forgotten already.
+        """
+        self._writer.submit(ForgetScope(scope, by), alone=True)
+
+    def scopes(self, tool_digest: str) -> tuple[Scope, ...]:
+        """The remembered scopes that count for a tool now, by the digest of its definition; the oldest first."""
+        return self._reader.scopes(tool_digest)
+
+    def all_scopes(self) -> tuple[Scope, ...]:
+        """Every scope that was ever remembered, forgotten and overdue ones too; the oldest first."""
+        return self._reader.all_scopes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 
 _approvals, _proposals, _votes = schema.approvals.c, schema.proposals.c, schema.votes.c
 _LATEST: Final = text(
-    select(_proposals.turn, schema.approvals)
+    select(_proposals.turn, _proposals.withdrawn, schema.approvals)
     .join_from(schema.proposals, schema.approvals, _proposals.approval == _approvals.id)
     .where(_proposals.key == bindparam("key"))
     .order_by(_proposals.turn.desc())
     .limit(1)
 )
 _BY_ID: Final = text(select(schema.approvals).where(_approvals.id == bindparam("id")))
-_COUNT: Final = text(select(func.count()).where(_proposals.approval == bindparam("approval")))
+_COUNT: Final = text(
+    select(func.count()).where(_proposals.approval == bindparam("approval"), _proposals.withdrawn == 0)
+)
 _VOTES: Final = text(
     select(_votes.person, _votes.answer, _votes.channel, _votes.at, _votes.reason, _votes.opened)
     .where(_votes.approval == bindparam("id"))
@@ -76,10 +79,27 @@ def find(connection: Connection, number: str) -> Approval:
     return read_approval(connection, row)
 
 
-def latest(connection: Connection, key: str) -> tuple[int, Approval | None]:
-    """The request that counts for a call, and how many it has had."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What waits for people, as one call sees it.
+
+    Attributes:
+        turn: how many requests the call has had.
+        approval: the request that counts; None = it has had none.
+        withdrawn: whoever made the call waits no more.
+    """
+
+    turn: int = 0
+    approval: Approval | None = None
+    withdrawn: bool = False
+
+
+def latest(connection: Connection, key: str) -> Proposal:
+    """What waits, or has waited, for the call with this key."""
     row = connection.execute(_LATEST, (key,)).fetchone()
-    return (0, None) if row is None else (row[0], read_approval(connection, row[1:]))
+    if row is None:
+        return Proposal()
+    return Proposal(turn=row[0], withdrawn=bool(row[1]), approval=read_approval(connection, row[2:]))
 
 
 def move(tx: Transaction, approval: Approval, state: ApprovalState, *, kind: Kind, **fields: Any) -> None:

@@ -23,6 +23,7 @@ from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
 from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
+from guardrail.ledger.remembered import all_scopes, scopes_of_tool
 from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import loading, text
@@ -31,6 +32,7 @@ from guardrail.ledger.writer import Writer
 from guardrail.merkle import frontier_root
 from guardrail.policy import RunState
 from guardrail.records import Record
+from guardrail.scopes import Scope
 from guardrail.sealing import SealingKey
 
 _PAGE: Final = 500
@@ -177,7 +179,7 @@ class Reader:
     def latest_approval(self, key: str) -> Approval | None:
         """The request that counts for a call."""
         with self._database.reading() as connection:
-            return latest(connection, key)[1]
+            return latest(connection, key).approval
 
     def approvals(self, state: ApprovalState | None) -> tuple[Approval, ...]:
         """Approvals, the oldest first."""
@@ -195,6 +197,16 @@ class Reader:
             raise Conflict(f"the arguments of approval {number} were erased", fix="reject it")
         mask = tuple(detail["decision"]["mask"])
         return ApprovalArguments(approval=number, arguments=detail["arguments"], mask=mask)
+
+    def scopes(self, tool_digest: str) -> tuple[Scope, ...]:
+        """The remembered scopes that count for a tool now."""
+        with self._database.reading() as connection:
+            return scopes_of_tool(connection, tool_digest, rfc3339(self._clock()), self._detail_of)
+
+    def all_scopes(self) -> tuple[Scope, ...]:
+        """Every remembered scope."""
+        with self._database.reading() as connection:
+            return all_scopes(connection, self._detail_of)
 
     def given(self, number: str) -> bytes:
         """The policy input of a call that people are asked about."""

@@ -31,6 +31,7 @@ from guardrail.decisions import Reason, ReasonCode
 from guardrail.errors import Conflict
 from guardrail.ledger import schema
 from guardrail.ledger.approvals import change, find, latest, move
+from guardrail.ledger.remembered import hold
 from guardrail.ledger.rows import CallRow, RunRow
 from guardrail.ledger.statements import text
 
@@ -51,15 +52,23 @@ _SAME: Final = text(
 )
 _EDITED: Final = text(select(_approvals.edited).where(_approvals.id == bindparam("id")))
 
-Said = Approval | Pending | Moved | Edited | Stopped
-"""What people say to a call: an approval to use, a request that waits, other arguments, or a refusal."""
+Said = Approval | Pending | Moved | Edited | Stopped | None
+"""What people say to a call: an approval to use, a request that waits, other arguments, or a refusal.
+
+None: a yes that was given beforehand is enough, or they have nothing to do with it.
+"""
 
 
 def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> Said:
     """What people say to this call; where nobody was asked yet, they are asked."""
-    turn, approval = latest(tx.connection, write.call.key)
+    proposal = latest(tx.connection, write.call.key)
+    turn, approval = proposal.turn, proposal.approval
+    if (standing := _said_beforehand(tx, write, approval)) is not False:
+        return standing
     if approval is None:
         return _request(tx, write, row, run, turn=turn)
+    if proposal.withdrawn:
+        return _refused(approval, "cancelled")
     match approval.state:
         case "pending" if approval.expires_at <= tx.now:
             move(tx, approval, "expired", kind="expired")
@@ -69,28 +78,52 @@ def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> 
         case "approved" if _is_stale(approval, tx.moment):
             move(tx, approval, "expired", kind="expired", why="not used in time")
             return _refused(approval, "unused")
-        case "approved":
-            met = _is_met(write, approval)
-            if met is None:
-                return Moved()
-            if met:
-                return approval
-            move(tx, approval, "superseded", kind="superseded")
-            return _request(tx, write, row, run, turn=turn, votes=approval.votes)
-        case "consumed":
-            ran = (
-                row is not None
-                and row.state in ("suspended", "raised", "unknown")
-                and row.approval == approval.id
-            )
-            met = _is_met(write, approval) if ran else False
-            if met is None:
-                return Moved()
-            return approval if met else _request(tx, write, row, run, turn=turn)
+        case "approved" | "consumed":
+            return _agreed(tx, write, row, run, approval, turn=turn)
         case "superseded":
             return edited(tx, approval) or _request(tx, write, row, run, turn=turn)
         case "rejected" | "expired" | "cancelled":
             return _refused(approval, approval.state)
+
+
+def _agreed(
+    tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, approval: Approval, *, turn: int
+) -> Said:
+    """What follows from an approval that people have given, used by this call, by another one, or by none yet."""
+    used = approval.state == "consumed"
+    goes_on = (
+        row is not None and row.state in ("suspended", "raised", "unknown") and row.approval == approval.id
+    )
+    if used and not goes_on:
+        return _request(tx, write, row, run, turn=turn)
+    met = _is_met(write, approval)
+    if met is None:
+        return Moved()
+    if met:
+        return approval
+    if used:
+        return _request(tx, write, row, run, turn=turn)
+    move(tx, approval, "superseded", kind="superseded")
+    return _request(tx, write, row, run, turn=turn, votes=approval.votes)
+
+
+def _said_beforehand(
+    tx: Transaction, write: Admitting, approval: Approval | None
+) -> Moved | Literal[False] | None:
+    """Whether a yes that people gave beforehand is enough by itself (None), or counts no more; False = ask them."""
+    consent = write.write.consent
+    if consent is None or not consent.remembered:
+        return False
+    if not hold(tx, consent.remembered):
+        return Moved()
+    if not consent.met or consent.approval:
+        return False
+    if approval is None or approval.state == "consumed":
+        return None
+    if approval.state in ("pending", "approved"):
+        move(tx, approval, "superseded", kind="superseded")
+        return None
+    return None if approval.state == "superseded" and edited(tx, approval) is None else False
 
 
 def said_before(tx: Transaction, write: Admitting) -> Edited | Stopped | None:
@@ -98,7 +131,7 @@ def said_before(tx: Transaction, write: Admitting) -> Edited | Stopped | None:
 
     A no stays one, and changed arguments stay changed, when the policy would let the call pass today.
     """
-    _, approval = latest(tx.connection, write.call.key)
+    approval = latest(tx.connection, write.call.key).approval
     if approval is None:
         return None
     match approval.state:
@@ -162,7 +195,7 @@ def _request(
         if consent is not None and tx.connection.execute(_WAITING, waiting).fetchone()[0] >= consent.most:
             return _too_many(call.agent.id, consent.most)
         approval = _new(tx, write, row, run, asked, votes)
-    tx.insert(schema.proposals, (call.key, turn + 1, approval.id))
+    tx.insert(schema.proposals, (call.key, turn + 1, approval.id, 0))
     return Pending(approval=find(tx.connection, approval.id))
 
 

@@ -166,6 +166,9 @@ proposals: Final = Table(
     Column("key", Text, primary_key=True),
     Column("turn", Integer, primary_key=True),  # 1, 2, …: the last one counts
     _column("approval", Text),
+    _column(
+        "withdrawn", Integer
+    ),  # 1 = whoever made the call waits no more; others may wait with the same request
     Index("proposals_approval", "approval"),
     sqlite_with_rowid=False,
     sqlite_strict=True,

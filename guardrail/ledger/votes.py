@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from guardrail.approvals import (
     Answer,
@@ -40,9 +40,9 @@ _KEEP_EDIT: Final = text(
     update(schema.approvals).values(edited=bindparam("record")).where(_approvals.id == bindparam("_id"))
 )
 _LEAVE: Final = text(
-    delete(schema.proposals).where(
-        _proposals.approval == bindparam("approval"), _proposals.key == bindparam("key")
-    )
+    update(schema.proposals)
+    .values(withdrawn=1)
+    .where(_proposals.approval == bindparam("approval"), _proposals.key == bindparam("_key"))
 )
 
 

@@ -26,14 +26,15 @@ def upgrade() -> None:
         *_text("key"),
         sa.Column("turn", sa.Integer(), nullable=False),
         *_text("approval"),
+        sa.Column("withdrawn", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key", "turn"),
         sqlite_with_rowid=False,
         sqlite_strict=True,
     )
     op.create_index("proposals_approval", "proposals", ["approval"])
     op.execute(
-        "INSERT INTO proposals (key, turn, approval) "
-        "SELECT key, row_number() OVER (PARTITION BY key ORDER BY requested_at, record), id FROM approvals"
+        "INSERT INTO proposals (key, turn, approval, withdrawn) "
+        "SELECT key, row_number() OVER (PARTITION BY key ORDER BY requested_at, record), id, 0 FROM approvals"
     )
     op.create_table(
         "remembered",

@@ -1,0 +1,181 @@
+"""A yes that is given beforehand: what is in a scope, for how long, and that every use of it says so."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrail.errors import Conflict, GuardrailError
+from guardrail.ledger import Ledger
+from guardrail.people import People, Person
+from guardrail.scopes import Remembered, Scope
+from tests.payments import FINANCE, Payments
+
+CALL: dict[str, Any] = {
+    "agent": {"id": "payer", "chain": ["payer"], "attributes": {}},
+    "principal": {"id": "user:anna", "attributes": {}},
+    "tool": {"server": "bank", "name": "send", "digest": "d", "effect": "write"},
+    "arguments": {"to": "bob", "amount": 50, "note": "rent"},
+}
+
+
+def scope(**varying: Any) -> Scope:
+    return Scope(
+        id="s", approval="a", person="ben", channel="test", tool="bank/send", at="", until="", forgotten_by=None,
+        call=CALL, varying=varying,
+    )  # fmt: skip
+
+
+def with_arguments(**changed: Any) -> dict[str, Any]:
+    return {**CALL, "arguments": {**CALL["arguments"], **changed}}
+
+
+def test_this_exact_call_is_in_its_scope_and_no_other():
+    assert scope().covers(CALL)
+    for other in (
+        with_arguments(amount=51),
+        with_arguments(amount=50.5),
+        with_arguments(more=1),
+        {**CALL, "arguments": {"to": "bob", "amount": 50}},
+        {**CALL, "tool": {**CALL["tool"], "digest": "e"}},
+        {**CALL, "agent": {**CALL["agent"], "chain": ["supervisor", "payer"]}},
+        {**CALL, "principal": {"id": "user:eve", "attributes": {}}},
+        {},
+    ):
+        assert not scope().covers(other)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inside", "outside"),
+    [
+        ({"at_most": 100}, [100, -5, 0.5], [100.5, "5", True, None, [5]]),
+        ({"at_least": 1, "at_most": 100}, [1, 100], [0, 101]),
+        ("r*t", ["rent", "rt"], ["rents", "Rent", 5, None]),
+        ("a?[b]*", ["a?[b]c"], ["axb", "axbc"]),
+    ],
+)
+def test_an_argument_differs_as_the_person_has_said(pattern: Any, inside: list[Any], outside: list[Any]):
+    name = "note" if isinstance(pattern, str) else "amount"
+    chosen = scope(**{name: pattern})
+    covered = [value for value in (*inside, *outside) if chosen.covers(with_arguments(**{name: value}))]
+    assert covered == inside
+
+
+@given(st.dictionaries(st.sampled_from(["to", "amount", "note", "x"]), st.integers() | st.text(max_size=3)))
+def test_what_nobody_has_named_stays_as_it_was(arguments: dict[str, Any]):
+    covered = scope(amount={"at_most": 10**9}).covers({**CALL, "arguments": arguments})
+    assert not covered or {**arguments, "amount": 50} == CALL["arguments"]
+
+
+@pytest.mark.parametrize("pattern", [5, None, {}, {"at_most": "5"}, {"at_most": True}, {"over": 5}, ["x"]])
+def test_what_is_no_pattern_is_refused(pattern: Any):
+    with pytest.raises(GuardrailError, match="no pattern"):
+        Remembered(seconds=60, varying={"amount": pattern})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_no_time_is_no_time(seconds: float):
+    with pytest.raises(GuardrailError, match="no time"):
+        Remembered(seconds=seconds)
+
+
+def remembered(scene: Payments, amount: int = 500) -> str:
+    request = scene.ask(amount)
+    scene.vote(request)
+    return scene.voting.remember(request.id, "ben", Remembered(seconds=3600), channel="test")
+
+
+def admissions(ledger: Ledger) -> list[Any]:
+    return [record.fields.get("remembered") for record in ledger.records() if record.kind == "admitted"]
+
+
+def test_a_call_in_a_scope_runs_without_asking_and_its_record_names_the_scope(ledger: Ledger):
+    scene = Payments(ledger, approvers=["role:finance"])
+    number = remembered(scene, 500)
+    assert [scene.walk(500, turn).value for turn in (1, 2, 3)] == ["sent 500"] * 3
+    assert admissions(ledger) == [[number]] * 3
+    assert scene.walk(501, 4).heading == "WAITING"
+    assert [found.state for found in ledger.approvals()] == ["consumed", "pending"]
+    assert ledger.verify().ok
+
+
+def test_a_pattern_lets_an_argument_differ(ledger: Ledger):
+    scene = Payments(ledger)
+    request = scene.ask(500)
+    scene.vote(request)
+    scope = Remembered(seconds=3600, varying={"amount": {"at_most": 600}})
+    scene.voting.remember(request.id, "ben", scope, channel="test")
+    assert (scene.walk(600, 2).value, scene.walk(601, 3).heading) == ("sent 600", "WAITING")
+    with pytest.raises(Conflict, match="no argument colour"):
+        scene.voting.remember(
+            request.id, "ben", Remembered(seconds=60, varying={"colour": "*"}), channel="test"
+        )
+
+
+def test_what_is_taken_back_counts_no_more(ledger: Ledger):
+    scene = Payments(ledger)
+    number = remembered(scene)
+    assert scene.walk(500, 2).value == "sent 500"
+    scene.voting.forget(number, "mia")
+    assert scene.walk(500, 3).heading == "WAITING"
+    with pytest.raises(Conflict, match="no remembered scope"):
+        scene.voting.forget(number, "mia")
+    (found,) = ledger.all_scopes()
+    assert (found.forgotten_by, found.person) == ("mia", "ben")
+    assert ledger.verify().ok
+
+
+def test_a_yes_beforehand_is_one_person_s(ledger: Ledger):
+    scene = Payments(ledger, quorum=2)
+    request = scene.ask()
+    for person in ("ben", "eve"):
+        scene.vote(request, person)
+    scene.voting.remember(request.id, "ben", Remembered(seconds=3600), channel="test")
+    second = scene.ask()
+    assert second.votes == ()
+    assert scene.vote(second, "joe").state == "approved"
+    assert (scene.walk(5, 2).value, scene.sent) == ("sent 5", [5])
+    scene.voting.remember(request.id, "eve", Remembered(seconds=3600), channel="test")
+    assert scene.walk(5, 3).value == "sent 5"
+
+
+def test_a_yes_beforehand_counts_while_the_person_may_answer(ledger: Ledger):
+    before = Payments(ledger, approvers=["role:finance"])
+    remembered(before)
+    after = Payments(ledger, People([Person(id="ben"), *FINANCE[1:]]), approvers=["role:finance"])
+    after.turn = 1
+    assert after.request(500, 2).state == "pending"
+
+
+def test_a_request_that_waits_is_over_once_a_yes_is_remembered_for_it(ledger: Ledger):
+    scene = Payments(ledger)
+    first, second = scene.ask(500), scene.ask(400)
+    scene.vote(first)
+    scene.voting.remember(
+        first.id, "ben", Remembered(seconds=3600, varying={"amount": {"at_most": 500}}), channel="test"
+    )
+    assert (scene.walk(400, 2).value, ledger.approval(second.id).state) == ("sent 400", "superseded")
+
+
+def test_a_no_stands_against_a_yes_beforehand(ledger: Ledger):
+    scene = Payments(ledger)
+    request = scene.ask(400)
+    scene.vote(request, "ben", "reject")
+    remembered(scene, 500)
+    scope = Remembered(seconds=3600, varying={"amount": {"at_most": 500}})
+    scene.voting.remember(ledger.approvals()[1].id, "ben", scope, channel="test")
+    assert scene.walk(400, 1).heading == "REJECTED"
+    assert scene.walk(400, 3).value == "sent 400"
+
+
+def test_only_what_one_has_approved_is_remembered_and_not_for_ever(ledger: Ledger):
+    scene = Payments(ledger)
+    request = scene.ask()
+    with pytest.raises(Conflict, match="has not approved"):
+        scene.voting.remember(request.id, "ben", Remembered(seconds=60), channel="test")
+    scene.vote(request)
+    with pytest.raises(Conflict, match="at most 604,800 seconds"):
+        scene.voting.remember(request.id, "ben", Remembered(seconds=604_801), channel="test")
+    with pytest.raises(Conflict, match="not one of the people"):
+        scene.voting.remember(request.id, "payer", Remembered(seconds=60), channel="test")
