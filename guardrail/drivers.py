@@ -36,7 +36,9 @@ Waiting = Literal["wait", "suspend", "answer"]
 """While people decide: wait in place, suspend, or answer WAITING at once."""
 
 POLL: Final = 0.1
-"""Seconds between two looks at an approval, or at a call that runs in another process."""
+"""Seconds between two looks at a call that runs in another process."""
+LOOK: Final = 0.25
+"""Seconds between two looks at a request that people may answer in another process; in this one they wake us."""
 
 
 class Suspended(BaseException):
@@ -240,8 +242,8 @@ class _Blocking(_Drive):
             return False
         ledger = self.guard.ledger
         try:
-            while ledger.approval(step.approval.id).state == "pending":
-                time.sleep(POLL)
+            while ledger.is_pending(step.approval.id):
+                ledger.wait_for_answers(LOOK)
         except LedgerError:
             return True  # the line goes on, and its next step says what is wrong
         except BaseException:
@@ -332,8 +334,8 @@ class _Asynchronous(_Drive):
             return False
         ledger = self.guard.ledger
         try:
-            while ledger.approval(step.approval.id).state == "pending":  # noqa: ASYNC110  (another process votes)
-                await asyncio.sleep(POLL)
+            while ledger.is_pending(step.approval.id):
+                await ledger.wait_for_answers_async(LOOK)
         except LedgerError:
             return True  # the line goes on, and its next step says what is wrong
         except BaseException:

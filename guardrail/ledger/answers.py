@@ -10,6 +10,7 @@ from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.remembered import ForgetScope, RememberScope
 from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire
+from guardrail.ledger.waiting import Doorbell
 from guardrail.ledger.writer import Writer
 from guardrail.scopes import Remembered, Scope
 from guardrail.sealing import SealingKey
@@ -23,6 +24,7 @@ class Answers:
         self._key = key
         self._writer = writer
         self._reader = reader
+        self._doorbell = Doorbell()
 
     def vote(
         self,
@@ -56,8 +58,7 @@ class Answers:
         vote = CastVote(
             approval, person, answer, channel, reason, opened=opened, judged=judged, key=self._key
         )  # fmt: skip
-        found: Approval = self._writer.submit(vote, alone=True)
-        return found
+        return self._answered(vote)
 
     def edit(
         self, approval: str, person: str, arguments: Mapping[str, Any], *, channel: str, reason: str = ""
@@ -71,8 +72,7 @@ class Answers:
             InvalidArguments: the arguments have no canonical JSON form.
         """
         change = ChangeArguments(approval, person, arguments, channel, reason, self._key)
-        found: Approval = self._writer.submit(change, alone=True)
-        return found
+        return self._answered(change)
 
     def cancel(self, approval: str, key: str | None = None) -> Approval:
         """Withdraw a request that nobody waits for; one that is decided stays so.
@@ -84,7 +84,12 @@ class Answers:
         Raises:
             Conflict: there is no such request.
         """
-        found: Approval = self._writer.submit(Cancel(approval, key), alone=True)
+        return self._answered(Cancel(approval, key))
+
+    def _answered(self, write: CastVote | ChangeArguments | Cancel) -> Approval:
+        """Write an answer, and wake whoever waits for one."""
+        found: Approval = self._writer.submit(write, alone=True)
+        self._doorbell.ring()
         return found
 
     def expire_due(self) -> tuple[Approval, ...]:
@@ -128,6 +133,27 @@ class Answers:
             Conflict: there is no such approval, or its call was erased.
         """
         return self._reader.given(approval)
+
+    # -- waiting -------------------------------------------------------------------------------------
+
+    def is_pending(self, approval: str) -> bool:
+        """Whether people can still answer a request.
+
+        Raises:
+            Conflict: there is none with this id.
+        """
+        return self._reader.is_pending(approval)
+
+    def wait_for_answers(self, seconds: float) -> None:
+        """Block until somebody answers in this process, whatever he answers, or for so long.
+
+        Who answers in another process wakes nobody: look again.
+        """
+        self._doorbell.wait(seconds)
+
+    async def wait_for_answers_async(self, seconds: float) -> None:
+        """The same for asyncio."""
+        await self._doorbell.wait_async(seconds)
 
     # -- yes, beforehand -----------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ _RECORDS: Final = text(_stretch)
 _RECORDS_OF: Final = text(_stretch.where(_records.run == bindparam("run")))
 _LOGS_OF: Final = text(select(_records.log).where(_records.run == bindparam("run")).distinct())
 _APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.record))
+_STATE: Final = text(select(_approvals.state, _approvals.expires_at).where(_approvals.id == bindparam("id")))
 _ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
 _IS_DUE: Final = text(
     select(_approvals.id)
@@ -175,6 +176,14 @@ class Reader:
         """One approval."""
         with self._database.reading() as connection:
             return self._overdue(find(connection, number))
+
+    def is_pending(self, number: str) -> bool:
+        """Whether people can still answer a request."""
+        with self._database.reading() as connection:
+            found = connection.execute(_STATE, (number,)).fetchone()
+        if found is None:
+            raise Conflict(f"there is no approval {number!r}", fix="list them with 'guardrail approvals'")
+        return bool(found[0] == "pending" and found[1] > rfc3339(self._clock()))
 
     def latest_approval(self, key: str) -> Approval | None:
         """The request that counts for a call."""
