@@ -26,6 +26,23 @@ _DURATION: Final = metrics.get_meter("guardrail").create_histogram(
 )
 
 
+_DECIDED: Final = metrics.get_meter("guardrail").create_histogram(
+    "guardrail.approval.duration", unit="s", description="From a request to the answer that decided it"
+)
+
+
+def decided(state: str, *, channel: str, opened: bool, seconds: float) -> None:
+    """Measure how long people took; `opened` tells whether the last one had the arguments before him."""
+    _DECIDED.record(
+        seconds,
+        {
+            "guardrail.approval.state": state,
+            "guardrail.channel": channel,
+            "guardrail.approval.opened": opened,
+        },
+    )
+
+
 _WAITING: Final = Outcome(
     status="blocked",
     heading="WAITING",

@@ -18,9 +18,11 @@ from guardrail.calls import Call
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict, Overtaken
 from guardrail.ledger import Ledger
+from guardrail.ledger.figures import seconds_to_decide
 from guardrail.people import People, Person
 from guardrail.scopes import Remembered
 from guardrail.standing import ApprovalPolicy, Question, Standby
+from guardrail.telemetry import decided
 
 MAX_ROUNDS: Final = 64
 """How often one vote is judged anew because others were faster; each of them has voted, so this ends."""
@@ -94,11 +96,14 @@ class Voting:
             found = self._open_to(approval, who)
             judged = self._judged(found, who, answer, channel)
             try:
-                return self._ledger.vote(
+                voted = self._ledger.vote(
                     approval, who.id, answer, channel=channel, reason=reason, opened=opened, judged=judged
                 )  # fmt: skip
             except Overtaken:
                 continue
+            if (seconds := seconds_to_decide(voted)) is not None:
+                decided(voted.state, channel=channel, opened=opened, seconds=seconds)
+            return voted
         raise Conflict(f"{approval} is voted on by too many at once", fix="vote again")
 
     def edit(
@@ -159,12 +164,20 @@ class Voting:
         Raises:
             Conflict: there is no such request.
         """
-        found = self._ledger.approval(approval)
+        self._ledger.approval(approval)
         try:
-            self._check(found, self.people.person(person))
+            self.check(approval, person)
         except Conflict as error:
             return error.message
         return None
+
+    def check(self, approval: str, person: str) -> Approval:
+        """The request, where this person may answer it.
+
+        Raises:
+            Conflict: there is no such request, or this person may not answer it: why, and what to do.
+        """
+        return self._open_to(approval, self.people.person(person))
 
     def consent(self, call: Call, asks: tuple[Ask, ...], given: bytes) -> Consent:
         """What people have said to a call that is about to be admitted, judged with the people as they are now.

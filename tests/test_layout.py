@@ -18,8 +18,9 @@ ADAPTERS = sorted(
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
     "errors", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
-    "budgets", "boundaries", "rego", "masking", "people", "scopes", "approvals", "standing", "outcomes", "admission",
-    "execution", "merkle", "sealing", "records", "ledger", "voting", "runtime", "flights", "drivers", "telemetry",
+    "budgets", "boundaries", "rego", "masking", "people", "scopes", "approvals", "standing", "outcomes",
+    "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting",
+    "runtime", "flights", "drivers",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from guardrail.cli import approvals, audit, controls, demo, doctor, policies, runs
+from guardrail.cli import answers, approvals, audit, controls, demo, doctor, policies, runs
 from guardrail.cli.output import complain, exit_code
 from guardrail.errors import GuardrailError
 from guardrail.version import __version__
@@ -67,6 +67,8 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
     "Decide": {
         "approve": approvals.approve,
         "reject": approvals.reject,
+        "edit": answers.edit,
+        "forget": answers.forget,
         "halt": controls.halt,
         "unhalt": controls.unhalt,
         "settle": controls.settle,

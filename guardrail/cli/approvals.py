@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guardrail.approvals import Approval, check_voter, read_answer
+from guardrail.approvals import Approval, read_answer
+from guardrail.cli.answers import read_scope, show_figures, show_remembered, watching
 from guardrail.cli.arguments import ShownArguments, shown_arguments
 from guardrail.cli.options import (
     CONFIG,
@@ -26,7 +28,6 @@ from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
 if TYPE_CHECKING:
-    from guardrail.config import Config
     from guardrail.ledger import Ledger
 
 ApprovalId = Annotated[
@@ -37,12 +38,24 @@ ApprovalId = Annotated[
 def approvals(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Decided and expired ones too.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: a line for every change, until ^C.")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="How long people take, timeouts, what they do not open.")
+    ] = False,
+    remembered: Annotated[
+        bool, typer.Option("--remembered", help="What people have said yes to beforehand.")
+    ] = False,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
     """List what waits for a person."""
     with opened(config) as (settings, ledger):
+        if watch or figures or remembered:
+            output = listing(settings, color=color, as_json=as_json)
+            show = watching if watch else show_figures if figures else show_remembered
+            show(output, ledger, as_json=as_json)
+            return
         ledger.expire_due()
         found = ledger.approvals(state=None if everything else "pending")
     output = listing(settings, color=color, as_json=as_json)
@@ -74,6 +87,18 @@ def approve(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show masked arguments here, in the clear.")
     ] = False,
+    remember: Annotated[
+        str | None,
+        typer.Option("--remember", metavar="DURATION", help='Say yes to the same call for so long: "8h".'),
+    ] = None,
+    matching: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--matching",
+            metavar="ARGUMENT=PATTERN",
+            help='With --remember: an argument that may differ, as in to="*@example.com" or amount=..100.',
+        ),
+    ] = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
@@ -82,11 +107,16 @@ def approve(
     who = person_or_user(person)
     if as_json and not yes:
         raise typer.BadParameter("with --json nobody is asked for the word: add --yes")
-    output = Output(color=color)
+    output, scope = Output(color=color), read_scope(remember, matching or []) if remember else None
     with opened(config) as (settings, ledger):
         found = find(ledger, approval)
-        _check_known(who.id, settings)
-        check_voter(found, who.id)
+        if scope is not None and scope.seconds > settings.approvals.remember_at_most:
+            raise Conflict(
+                f"nothing is remembered for {remember}",
+                fix="see approvals.remember_at_most in guardrail.toml",
+            )
+        with closing(settings.voting(ledger)) as voting:
+            voting.check(found.id, who.id)
         kept = ledger.approval_arguments(found.id)
         arguments = shown_arguments(kept.arguments, kept.mask, settings, reveal=reveal)
         if not as_json:
@@ -98,7 +128,10 @@ def approve(
             )
         if not yes:
             _ask_for_the_word(output, who=str(who))
-        voted = ledger.vote(found.id, who.id, "approve", channel="cli", reason=reason)
+        with closing(settings.voting(ledger)) as voting:
+            voted = voting.vote(found.id, who.id, "approve", channel="cli", reason=reason)
+            if scope is not None:
+                voting.remember(found.id, who.id, scope, channel="cli")
     _said(output, voted, f"Approved by {who}.", as_json=as_json)
 
 
@@ -114,22 +147,10 @@ def reject(
     """Reject one call. One rejection is final."""
     who = person_or_user(person)
     with opened(config) as (settings, ledger):
-        _check_known(who.id, settings)
-        voted = ledger.vote(find(ledger, approval).id, who.id, "reject", channel="cli", reason=reason)
+        number = find(ledger, approval).id
+        with closing(settings.voting(ledger)) as voting:
+            voted = voting.vote(number, who.id, "reject", channel="cli", reason=reason)
     _said(Output(color=color), voted, f"Rejected by {who}.", as_json=as_json)
-
-
-def _check_known(person: str, settings: Config) -> None:
-    """Where the configuration names people, nobody else votes.
-
-    Raises:
-        Conflict: it names others.
-    """
-    if settings.people and person not in settings.people:
-        raise Conflict(
-            f"{person} is not one of the people of guardrail.toml",
-            fix=f"vote as one of: {', '.join(sorted(settings.people))} (--as NAME), or add [people.NAME]",
-        )
 
 
 def find(ledger: Ledger, given: str) -> Approval:
@@ -162,6 +183,16 @@ def show_approval(output: Output, approval: Approval, arguments: ShownArguments)
                     f"{vote.person}: {vote.answer} at {vote.at} by {vote.channel} {vote.reason}".rstrip(),
                 )
                 for vote in approval.votes
+            ),
+            *(
+                (("edited", f"by {approval.edited_by}, in place of {approval.edits}"),)
+                if approval.edits
+                else ()
+            ),
+            *(
+                (("waiting", f"{approval.count} identical calls: one yes runs one"),)
+                if approval.count > 1
+                else ()
             ),
             ("digest", approval.digest),
         ]

@@ -122,7 +122,9 @@ def step(fields: Mapping[str, Any], detail: Mapping[str, Any]) -> Step:
         why = [ended, lost, detail.get("message", "")]
     elif kind == "resolved":
         why = [f"{fields['by']} says that it {'ran' if fields['ran'] else 'did not run'}"]
-    if kind in ("asked", "expired", "cancelled"):
+    elif kind == "edited":
+        why = [f"by {fields['person']} ({fields['channel']})", detail.get("reason", "")]
+    if kind in ("asked", "expired", "cancelled", "superseded", "edited", "remembered"):
         why.append(f"approval {fields['approval']}")
     return Step(
         at=fields["at"],
@@ -141,6 +143,9 @@ def _decided(fields: Mapping[str, Any], detail: Mapping[str, Any]) -> list[str]:
     else:
         why = [f"{reason['message']} [{reason['rule']}]" for reason in reasons]
         why = why or [f"[{rule}]" for rule in fields.get("rules", ())]
+    why += [
+        f"a yes that was given beforehand covers it [scope {scope}]" for scope in fields.get("remembered", ())
+    ]
     if fields.get("observe") and fields.get("decision") != "allow":
         why.insert(0, f"OBSERVE MODE, not enforced: {fields['decision']}")
     why += [f"over budget, not enforced [{rule}]" for rule in fields.get("over", ())]

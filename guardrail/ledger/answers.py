@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from guardrail.approvals import Answer, Approval, ApprovalState, Judged
+from guardrail.ledger.figures import Figures, figures_of
 from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.remembered import ForgetScope, RememberScope
@@ -133,6 +134,10 @@ class Answers:
             Conflict: there is no such approval, or its call was erased.
         """
         return self._reader.given(approval)
+
+    def figures(self) -> Figures:
+        """How people answer: how long they take, how often nobody does, and what they do not open."""
+        return figures_of(self._reader.approvals(None))
 
     # -- waiting -------------------------------------------------------------------------------------
 
