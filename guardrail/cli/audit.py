@@ -24,7 +24,7 @@ def verify(
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
-    """Recompute every hash and compare every table with the records; name the first bad record."""
+    """Recompute every hash and compare what the tables say with the records; name the first bad record."""
     from guardrail.ledger.verify import verify as verify_ledger  # noqa: PLC0415  SQLAlchemy: help does without
     from guardrail.sealing import SealingKey  # noqa: PLC0415  cryptography: likewise
 

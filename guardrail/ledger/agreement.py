@@ -28,6 +28,13 @@ _CALLS: Final = text(
     select(_calls.record, _calls.reference, _calls.state, _calls.moves, _calls.key).order_by(_calls.record)
 )
 _APPROVALS: Final = text(select(schema.approvals.c.id, schema.approvals.c.state))
+_asked = schema.approvals.c
+_REQUESTS: Final = text(
+    select(_asked.id, _asked.run, _asked.agent, _asked.chain, _asked.principal, _asked.tool, _asked.expires_at,
+           _calls.reference, schema.records.c.body)
+    .join_from(schema.approvals, schema.calls, _asked.key == _calls.key, isouter=True)
+    .join(schema.records, _asked.record == schema.records.c.id, isouter=True)
+)  # fmt: skip
 _VOTES: Final = text(select(schema.votes.c.approval, schema.votes.c.person, schema.votes.c.answer))
 _SCOPES: Final = text(
     select(schema.remembered.c.id, schema.remembered.c.person, schema.remembered.c.forgotten_by)
@@ -203,6 +210,7 @@ class Agreement:
         states = dict(connection.execute(_APPROVALS).fetchall())
         for name in sorted(states.keys() | self._approvals.keys()):
             yield from _differ(f"approval {name}", states.get(name), self._approvals.get(name))
+        yield from self._about_requests(connection)
         votes = {(row[0], row[1], row[2]) for row in connection.execute(_VOTES).fetchall()}
         for approval, person, answer in sorted(votes ^ self._votes):
             where = (
@@ -233,6 +241,17 @@ class Agreement:
         if self._counted != self._moves:
             yield None, None, f"the calls have made {self._counted} moves, {self._moves} are recorded"
 
+    @staticmethod
+    def _about_requests(connection: Connection) -> Iterator[Disagreement]:
+        for name, run, agent, chain, principal, tool, expires, call, body in connection.execute(_REQUESTS):
+            fields = _read(body or b"{}")
+            stored = {
+                "approval": name, "run": run, "agent": agent, "chain": _read(chain), "principal": principal,
+                "tool": tool, "expires_at": expires, "call": call,
+            }  # fmt: skip
+            if not isinstance(fields, dict) or any(fields.get(key) != said for key, said in stored.items()):
+                yield None, None, f"the request of approval {name} is not the one that was recorded"
+
     def _about_scopes(self, connection: Connection) -> Iterator[Disagreement]:
         recorded = {
             scope: (person, scope in self._forgotten) for scope, person in self._scopes.items()
@@ -248,7 +267,8 @@ class Agreement:
         count = 0
         for run, labels in connection.execute(_LABELS):
             count += 1
-            if set(orjson.loads(labels)) != self._labels.get(run, set()):
+            stored = _read(labels)
+            if not isinstance(stored, list) or set(stored) != self._labels.get(run, set()):
                 yield None, None, f"the labels of run {run!r} are not those that are recorded"
         if count != self._runs:
             yield None, None, f"{count} runs are stored, {self._runs} are recorded"
@@ -275,6 +295,14 @@ class Agreement:
 
 def _lost(key: str) -> Disagreement:
     return None, None, f"call_{key[:16]} points to a record that does not exist"
+
+
+def _read(text: str | bytes) -> Any:
+    """JSON of a table; None where somebody has made something else of it."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _differ(what: str, stored: str | None, recorded: str | None) -> Iterator[Disagreement]:

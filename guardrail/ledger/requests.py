@@ -59,10 +59,25 @@ None: a yes that was given beforehand is enough, or they have nothing to do with
 """
 
 
+_FOREIGN: Final = Stopped(
+    reasons=(
+        Reason(
+            rule="guardrail.approval",
+            code="ledger",
+            message="the request that is stored for this call is about another one: somebody changed the ledger",
+            fix="have an operator run `guardrail verify`",
+        ),
+    )
+)
+"""The answer where a request has been moved to a call that it was not made for."""
+
+
 def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> Said:
     """What people say to this call; where nobody was asked yet, they are asked."""
     proposal = latest(tx.connection, write.call.key)
     turn, approval = proposal.turn, proposal.approval
+    if approval is not None and approval.digest != write.call.digest:
+        return _FOREIGN
     if (standing := _said_beforehand(tx, write, approval)) is not False:
         return standing
     if approval is None:
@@ -134,6 +149,8 @@ def said_before(tx: Transaction, write: Admitting) -> Edited | Stopped | None:
     approval = latest(tx.connection, write.call.key).approval
     if approval is None:
         return None
+    if approval.digest != write.call.digest:
+        return _FOREIGN
     match approval.state:
         case "rejected":
             return _refused(approval, "rejected")

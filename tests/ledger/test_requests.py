@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from guardrail.approvals import Approval, Vote, tally
 from guardrail.calls import Agent
 from guardrail.errors import Conflict
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import driver
 from guardrail.ledger.listings import ApprovalArguments
 from tests.ledger.conftest import Clock
-from tests.ledger.lines import IDEMPOTENT, READ, admit_asking, ask, budget, call, deny, settle
+from tests.ledger.lines import IDEMPOTENT, READ, admit_asking, ask, budget, call, deny, ran, settle
 
 
 def asked(ledger: Ledger, *asks: Any, of: Any = None) -> Approval:
@@ -406,3 +408,29 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_a_yes_that_is_moved_to_another_call_is_refused_and_found(ledger: Ledger, path: Path) -> None:
+    dear = call(2, amount=900)
+    mine, other = asked(ledger, of=call(1)), asked(ledger, of=dear)
+    ledger.vote(mine.id, "bob", "approve", channel="cli")
+    with closing(driver.connect(path)) as stranger:
+        stranger.execute("UPDATE proposals SET approval = ? WHERE key = ?", (mine.id, dear.key))
+        stranger.execute("UPDATE approvals SET key = ? WHERE id = ?", (dear.key, mine.id))
+        stranger.commit()
+    refused = ledger.write(admit_asking(dear), alone=True)
+    assert isinstance(refused, Stopped)
+    assert "is about another one" in refused.reasons[0].message
+    faults = [fault.what for fault in ledger.verify().faults]
+    assert f"the request of approval {mine.id} is not the one that was recorded" in faults
+    assert not any(other.id in fault for fault in faults)
+
+
+def test_labels_that_are_no_json_are_a_fault_not_a_crash(ledger: Ledger, path: Path) -> None:
+    ran(ledger, call(1))
+    with closing(driver.connect(path)) as stranger:
+        stranger.execute("UPDATE runs SET labels = 'no json'")
+        stranger.commit()
+    assert "the labels of run 'run' are not those that are recorded" in [
+        f.what for f in ledger.verify().faults
+    ]
