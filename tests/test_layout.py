@@ -17,9 +17,9 @@ ADAPTERS = sorted(
 # The line, in the order in which it is read. A module may import those before it, never those after it.
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
-    "errors", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
+    "errors", "visible", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
     "budgets", "boundaries", "rego", "masking", "people", "scopes", "approvals", "standing", "outcomes",
-    "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting",
+    "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting", "showing",
     "runtime", "flights", "drivers",
 ]  # fmt: skip
 
