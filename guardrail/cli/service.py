@@ -47,12 +47,12 @@ def serve(
         ) from error
     settings = load(config)
     place = _place(settings, host=host, port=port)
-    with _application(settings) as app:
+    with application(settings) as app:
         run(app, place)
 
 
 @contextmanager
-def _application(settings: Config) -> Generator[Any]:
+def application(settings: Config) -> Generator[Any]:
     """The service as the configuration describes it, with all that it opens."""
     from guardrail.service import Parts, create_app  # noqa: PLC0415
     from guardrail.tokens import Tokens  # noqa: PLC0415

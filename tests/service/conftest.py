@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from guardrail.cli.service import _application
+from guardrail.cli.service import application
 from guardrail.config import Config
 from guardrail.grants import SigningKey
 from guardrail.guard import Guardrail
@@ -52,14 +52,6 @@ operators = ["role:operations"]
 body_within = "1s"
 """
 
-GRANTS = """
-signing_key = "service.key"
-
-[approvals]
-grants = "required"
-public_keys = ["service.pub"]
-"""
-
 RULE = """package guardrail.rules.pay
 
 ask contains {"rule": "pay.ask", "message": "people decide on payments", "quorum": QUORUM, "expires_in": "10m"} if {
@@ -68,14 +60,16 @@ ask contains {"rule": "pay.ask", "message": "people decide on payments", "quorum
 """
 
 
+def environment(path: Path | None = None) -> dict[str, str]:
+    """That of this process, with a folder in which modules are found."""
+    paths = [str(path or ""), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 class Instance:
     """One running process of the service."""
 
     def __init__(self, folder: Path, number: int, path: Path | None = None) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(path or ""), os.environ.get("PYTHONPATH")))),
-        }
         self.log_path = folder / f"serve-{number}.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -83,7 +77,7 @@ class Instance:
                 cwd=folder,
                 stderr=log,
                 stdout=log,
-                env=environment,
+                env=environment(path),
             )
         self.url = f"http://127.0.0.1:{self._port()}"
 
@@ -128,23 +122,32 @@ class Deployment:
         self._tokens: dict[str, str] = {}
 
     def configure(self, text: str = CONFIG, *, quorum: int = 1, grants: bool = False) -> None:
-        (self.folder / "guardrail.toml").write_text(text + (GRANTS if grants else ""))
+        (self.folder / "guardrail.toml").write_text(text)
         (self.folder / "policies").mkdir(exist_ok=True)
         (self.folder / "policies" / "pay.rego").write_text(RULE.replace("QUORUM", str(quorum)))
         if grants:
-            SigningKey.generate().write(self.folder / "service.key")
+            self.require_grants()
 
     @property
     def config(self) -> Config:
         return Config.load(self.folder / "guardrail.toml")
 
-    def serve(self) -> Instance:
-        instance = Instance(self.folder, len(self.instances))
-        self.instances.append(instance)
-        return instance
+    def require_grants(self) -> None:
+        text = (self.folder / "guardrail.toml").read_text()
+        (self.folder / "guardrail.toml").write_text(
+            text.replace("[serve]\n", '[serve]\nsigning_key = "service.key"\n')
+            + '[approvals]\ngrants = "required"\npublic_keys = ["service.pub"]\n'
+        )
+        SigningKey.generate().write(self.folder / "service.key")
 
-    def serve_from(self, path: Path) -> Instance:
-        """The same, with a folder in which it finds modules."""
+    def command(self, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """The command line, in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "guardrail.cli", *arguments], cwd=self.folder, capture_output=True, text=True,
+            timeout=120, check=False, env=environment(path),
+        )  # fmt: skip
+
+    def serve(self, *, path: Path | None = None) -> Instance:
         instance = Instance(self.folder, len(self.instances), path)
         self.instances.append(instance)
         return instance
@@ -194,7 +197,7 @@ def _serving(deployment: Deployment) -> Iterator[Callable[[str], httpx.Client]]:
     """A client for a person, of the application in this process: for what needs no second one."""
     from starlette.testclient import TestClient
 
-    with _application(deployment.config) as app, TestClient(app, raise_server_exceptions=False) as client:
+    with application(deployment.config) as app, TestClient(app, raise_server_exceptions=False) as client:
 
         def as_person(person: str) -> httpx.Client:
             client.headers["Authorization"] = f"Bearer {deployment.token(person)}"

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from guardrail.tokens import Tokens
-from tests.service.conftest import CONFIG, Deployment, Instance
+from tests.service.conftest import CONFIG, Deployment, Instance, environment
 
 ROOT = Path(__file__).parents[2]
 SOAK = bool(os.environ.get("GUARDRAIL_SOAK"))
@@ -83,10 +83,7 @@ def test_a_second_service_at_the_same_address_and_tokens_in_the_clear_are_refuse
     deployment: Deployment,
 ) -> None:
     def refused(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "guardrail.cli", "serve", *arguments]
-        done = subprocess.run(
-            command, cwd=deployment.folder, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = deployment.command("serve", *arguments)
         return done.returncode, done.stderr
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -191,10 +188,7 @@ def started(deployment: Deployment) -> Instance:
 
 def test_commands_of_the_service(deployment: Deployment) -> None:
     def ran(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "guardrail.cli", *arguments]
-        done = subprocess.run(
-            command, cwd=deployment.folder, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = deployment.command(*arguments)
         return done.returncode, done.stdout + done.stderr
 
     tokens: Any = Tokens(deployment.folder / "tokens.json")
@@ -213,24 +207,64 @@ def test_commands_of_the_service(deployment: Deployment) -> None:
     assert ran("resume") == (2, ran("resume")[1])
 
 
-def test_what_was_suspended_goes_on_through_the_users_function(deployment: Deployment) -> None:
-    deployment.configure(CONFIG + '[resume]\ncallable = "graphs:resume"\n')
-    (deployment.folder / "graphs.py").write_text(
-        "from pathlib import Path\n"
-        "from guardrail.guard import Guardrail\n"
-        "from tests.service.agent import attempt\n"
-        "def resume(approval):\n"
-        "    folder = Path(__file__).parent\n"
-        "    with Guardrail.from_config(folder / 'guardrail.toml') as guard:\n"
-        "        guard.perform(attempt(guard, folder, 1), waiting='answer')\n"
-    )
-    number = deployment.ask()
-    service = deployment.serve_from(ROOT)
+GRAPH = CONFIG.replace('"bank/pay"]', '"pay"]').replace('[tools."bank/pay"]', "[tools.pay]")
+
+
+def suspended(deployment: Deployment, *, grants: bool = False) -> list[str]:
+    """A LangGraph thread of another process that waits for people at two calls; answers the requests' ids."""
+    deployment.configure(GRAPH + '[resume]\ncallable = "tests.service.graph:resume"\n', grants=False)
+    if grants:
+        deployment.require_grants()
+    command = [sys.executable, "-m", "tests.service.graph", str(deployment.folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    with deployment.config.open_ledger() as ledger:
+        return [request.id for request in ledger.approvals("pending")]
+
+
+def comes_to(deployment: Deployment, *effects: str) -> None:
+    deadline = time.monotonic() + 60
+    while sorted(deployment.effects) != list(effects):
+        assert time.monotonic() < deadline, (deployment.effects, deployment.instances[0].log)
+        time.sleep(0.05)
+
+
+def test_a_suspended_graph_goes_on_in_the_service_once_people_have_decided(deployment: Deployment) -> None:
+    first, second = suspended(deployment)
+    service = deployment.serve(path=ROOT)
     with service.client(deployment.token("ben")) as client:
-        client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
-        deadline = time.monotonic() + 30
-        while not deployment.effects:
-            assert time.monotonic() < deadline, service.log_path.read_text()
+        client.post(f"/v1/requests/{first}/votes", json={"answer": "approve"})
+        while len(deployment.effects) != 1:
             time.sleep(0.05)
+        client.post(f"/v1/requests/{second}/votes", json={"answer": "approve"})
+        comes_to(deployment, "1", "2")
     assert service.stop() == 0
-    assert deployment.effects == ["1"]
+
+
+def test_where_grants_are_required_the_graph_goes_on_beside_the_agents_and_not_beside_the_key(
+    deployment: Deployment,
+) -> None:
+    requests = suspended(deployment, grants=True)
+    service = deployment.serve(path=ROOT)
+    with service.client(deployment.token("ben")) as client:
+        for number in requests:
+            client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
+        time.sleep(1.0)
+        assert deployment.effects == []
+        done = deployment.command("resume", path=ROOT)
+        assert (done.returncode, done.stdout.count("Resumed run thread-1")) == (0, 1), done.stderr
+        assert sorted(deployment.effects) == ["1", "2"]
+        assert deployment.command("resume", path=ROOT).stdout == "Nothing that is decided waits.\n"
+    assert service.stop() == 0
+
+
+def test_a_watcher_resumes_as_decisions_come(deployment: Deployment) -> None:
+    requests = suspended(deployment, grants=True)
+    service = deployment.serve(path=ROOT)
+    command = [sys.executable, "-m", "guardrail.cli", "resume", "--watch"]
+    with subprocess.Popen(command, cwd=deployment.folder, env=environment(ROOT)) as watcher:
+        with service.client(deployment.token("ben")) as client:
+            for number in requests:
+                client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
+        comes_to(deployment, "1", "2")
+        watcher.terminate()
+        assert watcher.wait(30) == 0
