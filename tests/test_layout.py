@@ -18,7 +18,6 @@ ADAPTERS = sorted(
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
-    "errors", "visible", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
     "budgets", "boundaries", "rego", "masking", "people", "scopes", "approvals", "standing", "grants", "outcomes",
     "channels", "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting", "showing",
     "runtime", "flights", "drivers", "delivery", "resuming",
