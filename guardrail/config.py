@@ -25,8 +25,11 @@ from pydantic_settings import (
 
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle, shipped_folder
+from guardrail.channels import RESUME
 from guardrail.errors import ConfigError, LedgerUnavailable
+from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
+from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
 from guardrail.people import People
 from guardrail.sealing import SealingKey
@@ -38,6 +41,8 @@ from guardrail.settings import (
     PersonSettings,
     PolicySettings,
     PrincipalSettings,
+    ResumeSettings,
+    ServeSettings,
     ToolSettings,
     exact_tool,
     one_table_each,
@@ -74,6 +79,8 @@ class Config(BaseSettings):
         principals: who agents act for → attributes.
         people: who may answer for agents.
         approvals: how people are asked.
+        serve: the approval service.
+        resume: how a suspended run goes on.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
@@ -91,6 +98,8 @@ class Config(BaseSettings):
     principals: dict[str, PrincipalSettings] = {}
     people: dict[str, PersonSettings] = {}
     approvals: ApprovalSettings = ApprovalSettings()
+    serve: ServeSettings = ServeSettings()
+    resume: ResumeSettings = ResumeSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @classmethod
@@ -199,10 +208,36 @@ class Config(BaseSettings):
             pending_per_run=asking.pending_per_run,
         )  # fmt: skip
 
-    def open_ledger(self) -> Ledger:
-        """Open the ledger; the first time, make it and its key.
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that are told of requests."""
+        return (RESUME,) if self.resume.callable else ()
+
+    def asking(self, *, signing: bool = False) -> Asking:
+        """How people are asked.
+
+        Args:
+            signing: this is the approval service: it signs the votes that it casts, where a key is named.
 
         Raises:
+            ConfigError: a key cannot be read.
+        """
+        files = [self.folder / path for path in self.approvals.public_keys]
+        required, secret = self.approvals.grants == "required", self.serve.signing_key
+        return Asking(
+            channels=self.channels,
+            keys=PublicKeys.read(files) if required else None,
+            signing=SigningKey.read(self.folder / secret) if signing and secret else None,
+        )
+
+    def open_ledger(self, *, signing: bool = False) -> Ledger:
+        """Open the ledger; the first time, make it and its key.
+
+        Args:
+            signing: as `asking`.
+
+        Raises:
+            ConfigError: a key of the approval service cannot be read.
             LedgerUnavailable: it cannot be opened, its key is missing or another one, or only its key is there.
         """
         new, fix = not self.ledger_path.exists(), "put it back; or, to begin a new one, move the key away too"
@@ -210,7 +245,9 @@ class Config(BaseSettings):
             gone = f"the ledger {self.ledger_path} is gone, and its key {self.key_path} is there"
             raise LedgerUnavailable(f"{gone}: halts, budgets and all that was recorded were in it", fix=fix)
         key = SealingKey.create(self.key_path) if new else SealingKey.read(self.key_path)
-        return Ledger.open(self.ledger_path, key=key, lease=self.ledger.lease)
+        return Ledger.open(
+            self.ledger_path, key=key, lease=self.ledger.lease, asking=self.asking(signing=signing)
+        )
 
 
 def _read(settings: type[BaseSettings], file: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -39,6 +39,12 @@ def _folder_path(value: object) -> object:
         raise ValueError("expected a text")  # noqa: TRY004  pydantic words ValueErrors only
     _folder(value)
     return Path(value)
+
+
+def _function(text: str) -> None:
+    module, _, path = text.partition(":")
+    if not all(part.isidentifier() for name in (module, path) for part in name.split(".")):
+        raise ValueError("expected a function, as 'module:function'")
 
 
 def exact_tool(text: str) -> str:
@@ -252,7 +258,61 @@ class ApprovalSettings(Table):
     Attributes:
         pending_per_run: how many requests of one agent may wait in one run; more are denied.
         remember_at_most: how long a scope may be remembered, in seconds.
+        grants: `required`: a yes counts only with a grant that the approval service has signed.
+        public_keys: files with the keys that grants are believed under.
     """
 
     pending_per_run: Annotated[int, Field(ge=1)] = 20
     remember_at_most: _Duration = 7 * 86_400.0
+    grants: Literal["optional", "required"] = "optional"
+    public_keys: _Paths = ()
+
+    @model_validator(mode="after")
+    def _keys_are_named(self) -> Self:
+        if self.grants == "required" and not self.public_keys:
+            raise ValueError(
+                "grants are required: expected public_keys, the files with the service's public keys"
+            )
+        return self
+
+
+class ServeSettings(Table):
+    """`[serve]`: the approval service.
+
+    Attributes:
+        host: address to listen at.
+        port: of it.
+        behind_proxy: a proxy in front speaks TLS, so that an address other than this computer's own may be used.
+        certificate: for TLS in the service itself, PEM.
+        certificate_key: its private key, PEM.
+        signing_key: what grants are signed with; None = votes are not signed.
+        tokens: the file with the digests of the tokens.
+        operators: who may lift halts over HTTP: ids of people, and `role:NAME`.
+        body_bytes: how large a request's body may be.
+        body_within: until when it has to be there, in seconds.
+        connections: how many are answered at once.
+    """
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8470
+    behind_proxy: bool = False
+    certificate: _Path | None = None
+    certificate_key: _Path | None = None
+    signing_key: _Path | None = None
+    tokens: _Path = "tokens.json"
+    operators: _Texts = ()
+    body_bytes: Annotated[int, Field(ge=1, le=65_536)] = 65_536
+    body_within: _Duration = 10.0
+    connections: Annotated[int, Field(ge=1)] = 200
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> Self:
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("expected certificate and certificate_key, both or neither")
+        return self
+
+
+class ResumeSettings(Table):
+    """`[resume]`: how a suspended run goes on. `callable`: `module:function`, searched beside the file first."""
+
+    callable: Annotated[str, _checked(_function)] | None = None

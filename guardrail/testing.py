@@ -12,10 +12,12 @@ from typing import Any, Self, cast
 
 from guardrail.approvals import Answer, Approval
 from guardrail.canonical import digest
+from guardrail.channels import Delivered, Notice, Retry
 from guardrail.decisions import Ask, Decision, Reason, Verdict
 from guardrail.errors import Conflict, LedgerError
 from guardrail.ledger import Ledger
 from guardrail.policy import PolicyInput
+from guardrail.showing import Shown
 
 
 def decision(effect: Verdict, *, rule: str = "scripted", message: str = "", **ask: Any) -> Decision:
@@ -112,3 +114,26 @@ class ScriptedApprover:
                 self.answer_pending()
             except LedgerError:
                 return
+
+
+class RecordingChannel:
+    """A channel that keeps what it is told, and answers what it is to answer.
+
+    Args:
+        name: under which notices stand in the outbox.
+        answer: for every notice; a function from the notice may raise, as channels do. None = delivered.
+    """
+
+    def __init__(
+        self,
+        name: str = "recording",
+        answer: Delivered | Retry | Callable[[Notice], Delivered | Retry] | None = None,
+    ) -> None:
+        self.name = name
+        self.told: list[tuple[Notice, Shown]] = []
+        self._answer = Delivered() if answer is None else answer
+
+    def deliver(self, notice: Notice, shown: Shown) -> Delivered | Retry:
+        """Keep it."""
+        self.told.append((notice, shown))
+        return self._answer(notice) if callable(self._answer) else self._answer

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import pytest
 from hypothesis import given, settings
@@ -56,7 +56,26 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "tools": {},
         "principals": {},
         "people": {},
-        "approvals": {"pending_per_run": 20, "remember_at_most": 604_800.0},
+        "approvals": {
+            "pending_per_run": 20,
+            "remember_at_most": 604_800.0,
+            "grants": "optional",
+            "public_keys": (),
+        },
+        "serve": {
+            "host": "127.0.0.1",
+            "port": 8470,
+            "behind_proxy": False,
+            "certificate": None,
+            "certificate_key": None,
+            "signing_key": None,
+            "tokens": "tokens.json",
+            "operators": (),
+            "body_bytes": 65_536,
+            "body_within": 10.0,
+            "connections": 200,
+        },
+        "resume": {"callable": None},
     }
 
 
@@ -180,6 +199,8 @@ def models() -> dict[str, type[BaseModel]]:
         '`[principals."ID"]`': module.PrincipalSettings,
         "`[people.ID]`": module.PersonSettings,
         "`[approvals]`": module.ApprovalSettings,
+        "`[serve]`": module.ServeSettings,
+        "`[resume]`": module.ResumeSettings,
     }
 
 
@@ -200,6 +221,8 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         '`[principals."ID"]`': list(used["principals"].values()),
         "`[people.ID]`": list(used["people"].values()),
         "`[approvals]`": [used["approvals"]],
+        "`[serve]`": [used["serve"]],
+        "`[resume]`": [used["resume"]],
     }
     found = {title: {key for table in each for key in table} for title, each in tables.items()}
     assert found == {title: set(model.model_fields) for title, model in models().items()}
@@ -211,8 +234,13 @@ def test_the_document_lists_every_key_and_no_other():
     sections = dict(re.findall(r"^##+ (.*?)\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
     for title, model in models().items():
         rows = re.findall(r"^\| `(\w+)` \|", sections[title], re.MULTILINE)
-        tables = {"ledger", "policies", "masking", "agents", "tools", "principals", "people", "approvals"}
-        keys = [key for key in model.model_fields if model is not Config or key not in tables]
+        keys = [
+            key
+            for key, field in model.model_fields.items()
+            if model is not Config
+            or field.annotation in (str, bool)
+            or get_origin(field.annotation) is Literal
+        ]
         keys = [key for key in keys if key != "budgets"]
         assert sorted(rows) == sorted(keys), title
 

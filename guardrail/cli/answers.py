@@ -12,8 +12,8 @@ import typer
 from guardrail.canonical import canonical
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, Person, only, opened, person_or_user
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
 from guardrail.durations import seconds
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.approvals import Approval

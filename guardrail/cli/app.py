@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from guardrail.cli import answers, approvals, audit, controls, demo, doctor, policies, runs
+from guardrail.cli import answers, approvals, audit, controls, demo, doctor, policies, runs, service
 from guardrail.cli.output import complain, exit_code
 from guardrail.errors import GuardrailError
 from guardrail.version import __version__
@@ -72,6 +72,12 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "halt": controls.halt,
         "unhalt": controls.unhalt,
         "settle": controls.settle,
+    },
+    "Serve": {
+        "serve": service.serve,
+        "token": service.token,
+        "keys": service.keys,
+        "resume": service.resume,
     },
     "Prove": {"verify": audit.verify},
 }

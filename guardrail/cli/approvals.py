@@ -23,9 +23,9 @@ from guardrail.cli.options import (
     person_or_user,
 )
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
-from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
+from guardrail.showing import wanted, why
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.ledger import Ledger
@@ -198,17 +198,6 @@ def show_approval(output: Output, approval: Approval, arguments: ShownArguments)
         ]
     )
     arguments.print(output)
-
-
-def why(ask: Ask) -> str:
-    """Why people are asked, with the rule that says so."""
-    return f"{ask.message} [{ask.rule}]"
-
-
-def wanted(ask: Ask) -> str:
-    """Who has to say yes."""
-    people = f" of {', '.join(ask.approvers)}" if ask.approvers else ""
-    return f"needs {ask.quorum}{people or (' person' if ask.quorum == 1 else ' people')}"
 
 
 def _ask_for_the_word(output: Output, *, who: str) -> None:

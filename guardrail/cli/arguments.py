@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from guardrail.canonical import canonical
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
 from guardrail.masking import mask
+from guardrail.showing import SPELLED_OUT
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -42,9 +43,7 @@ class ShownArguments:
         for name, value in self.value.items():
             output.line(visible(f"{canonical(name).decode()}: {canonical(value).decode()}"), indent=2)
         if self.line != canonical(self.value).decode():
-            output.line(
-                r"\u{…} stands for a character that cannot be seen, turns text around or passes for another."
-            )
+            output.line(SPELLED_OUT)
 
 
 def shown_arguments(

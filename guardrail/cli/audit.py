@@ -11,7 +11,7 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
+from guardrail.visible import visible
 
 
 def verify(

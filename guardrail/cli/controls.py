@@ -9,8 +9,8 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, Person, listing, opened, person_or_user
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
 from guardrail.mistakes import close_to
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config

@@ -16,9 +16,9 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
-from guardrail.cli.visible import visible
 from guardrail.errors import ConfigError, GuardrailError, LedgerUnavailable
 from guardrail.version import __version__
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
 from guardrail.errors import Conflict
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config

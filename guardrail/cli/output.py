@@ -19,8 +19,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.cli.visible import visible
 from guardrail.errors import CallError, ConfigError, Denied, GuardrailError, LedgerUnavailable
+from guardrail.visible import visible
 
 DONE: Final = 0
 NO: Final = 1

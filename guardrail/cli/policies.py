@@ -11,8 +11,8 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import NO, Output, cell
-from guardrail.cli.visible import visible
 from guardrail.errors import ConfigError
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.rego import Finding, TestResult

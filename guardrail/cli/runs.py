@@ -12,8 +12,8 @@ from guardrail.cli.arguments import ShownArguments, shown_arguments
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, listing, only, opened
 from guardrail.cli.output import Output, cell
 from guardrail.cli.timeline import Step, Story, stories
-from guardrail.cli.visible import visible
 from guardrail.errors import Conflict
+from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config

@@ -26,8 +26,9 @@ from guardrail.approvals import Approval
 from guardrail.budgets import Reservation
 from guardrail.decisions import Decision, Reason
 from guardrail.errors import LedgerError
-from guardrail.ledger import leases, requests
+from guardrail.ledger import leases, outbox, requests
 from guardrail.ledger.definitions import keep_tool
+from guardrail.ledger.granting import Asking
 from guardrail.ledger.rows import BudgetRow, CallRow, CallState, RunRow
 from guardrail.ledger.writes import CallWrite, about
 from guardrail.outcomes import Heading, Status
@@ -42,7 +43,7 @@ _MAX_AMOUNT: Final = 2**53 - 1
 class Admitting(CallWrite):
     """`Admit`, prepared."""
 
-    def __init__(self, write: Admit, key: SealingKey) -> None:
+    def __init__(self, write: Admit, key: SealingKey, asking: Asking) -> None:
         for reservation in write.reservations:
             if not 0 <= reservation.amount <= _MAX_AMOUNT:
                 raise LedgerError(f"{reservation.name}: {reservation.amount} is no amount to reserve")
@@ -51,6 +52,7 @@ class Admitting(CallWrite):
                 "the decision asks, but nobody: it names no requirement", fix="name one in the policy"
             )
         self.write = write
+        self.asking = asking
         self.scopes = tuple([reservation.scope for reservation in write.reservations])
         detail = {
             "given": orjson.Fragment(write.given), "decision": write.decision, "reservations": write.reservations
@@ -183,6 +185,8 @@ class Settling(CallWrite):
             run.version += 1
         run.note(row, enter=False)
         self.move(tx, run, row, "settled", self.sealed)
+        if row.approval:
+            outbox.follow(tx, row.approval, "settled")
         return "settled"
 
 
@@ -246,6 +250,8 @@ def mark_unknown(tx: Transaction, row: CallRow) -> None:
     row.record = tx.record("settled", fields)
     tx.change_call(row)
     tx.change_run(run)
+    if row.approval:
+        outbox.follow(tx, row.approval, "settled")
 
 
 def _halted(tx: Transaction, write: Admit) -> Reason | None:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from guardrail.approvals import Answer, Approval, ApprovalState, Judged
+from guardrail.errors import Conflict
+from guardrail.grants import SignedGrant
 from guardrail.ledger.figures import Figures, figures_of
+from guardrail.ledger.granting import Asking
 from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.remembered import ForgetScope, RememberScope
@@ -20,12 +23,13 @@ from guardrail.sealing import SealingKey
 class Answers:
     """Requests and votes of one ledger; `Ledger` is all of it."""
 
-    def __init__(self, key: SealingKey, writer: Writer, reader: Reader) -> None:
+    def __init__(self, key: SealingKey, writer: Writer, reader: Reader, asking: Asking) -> None:
         """See `Ledger.open`."""
         self._key = key
         self._writer = writer
         self._reader = reader
         self._doorbell = Doorbell()
+        self._asking = asking
 
     def vote(
         self,
@@ -57,7 +61,8 @@ class Answers:
             Overtaken: somebody else has voted since it was judged.
         """
         vote = CastVote(
-            approval, person, answer, channel, reason, opened=opened, judged=judged, key=self._key
+            approval, person, answer, channel, reason, opened=opened, judged=judged, key=self._key,
+            asking=self._asking,
         )  # fmt: skip
         return self._answered(vote)
 
@@ -135,6 +140,10 @@ class Answers:
         """
         return self._reader.given(approval)
 
+    def grant(self, approval: str) -> SignedGrant | None:
+        """What the approval service has signed about a request, unverified; None where it has nothing."""
+        return self._reader.grant(approval)
+
     def figures(self) -> Figures:
         """How people answer: how long they take, how often nobody does, and what they do not open."""
         return figures_of(self._reader.approvals(None))
@@ -168,8 +177,14 @@ class Answers:
         Channels go through `guardrail.voting`.
 
         Raises:
-            Conflict: there is no such request, this person has not approved it, or a pattern is for no argument.
+            Conflict: there is no such request, this person has not approved it, a pattern is for no argument, or
+                grants are required.
         """
+        if self._asking.keys is not None:
+            raise Conflict(
+                "grants are required: a yes that is remembered has none, and would not count",
+                fix="answer each request",
+            )
         given = self._reader.given(approval)
         number: str = self._writer.submit(
             RememberScope(approval, person, scope, given, channel, self._key), alone=True
@@ -185,8 +200,11 @@ class Answers:
         self._writer.submit(ForgetScope(scope, by), alone=True)
 
     def scopes(self, tool_digest: str) -> tuple[Scope, ...]:
-        """The remembered scopes that count for a tool now, by the digest of its definition; the oldest first."""
-        return self._reader.scopes(tool_digest)
+        """The remembered scopes that count for a tool now, by the digest of its definition; the oldest first.
+
+        None where grants are required: nobody has signed them.
+        """
+        return self._reader.scopes(tool_digest) if self._asking.keys is None else ()
 
     def all_scopes(self) -> tuple[Scope, ...]:
         """Every scope that was ever remembered, forgotten and overdue ones too; the oldest first."""

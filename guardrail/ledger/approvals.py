@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, select, update
 from guardrail.approvals import Approval, ApprovalState, Vote
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict
-from guardrail.ledger import schema
+from guardrail.ledger import outbox, schema
 from guardrail.ledger.statements import text
 from guardrail.records import Kind
 
@@ -116,6 +116,8 @@ def change(tx: Transaction, approval: Approval, state: ApprovalState) -> None:
     """
     if tx.connection.execute(_MOVE, (state, approval.id, approval.state)).rowcount != 1:
         raise Conflict(f"approval {approval.id} is no longer {approval.state}")
+    if state != "consumed":
+        outbox.follow(tx, approval.id, "decided")
 
 
 def about(tx: Transaction, approval: Approval) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select
 
 from guardrail.errors import Conflict
-from guardrail.ledger import leases, schema
+from guardrail.ledger import leases, outbox, schema
 from guardrail.ledger.admission import mark_unknown, undo
 from guardrail.ledger.rows import CallRow
 from guardrail.ledger.statements import text
@@ -124,6 +124,8 @@ class Resolve(Write):
         row.record = tx.record("resolved", {**fields, "move": row.moves, "position": run.position})
         tx.change_call(row)
         tx.change_run(run)
+        if row.approval:
+            outbox.follow(tx, row.approval, "settled")
         return row.state
 
     def _find(self, tx: Transaction) -> CallRow:

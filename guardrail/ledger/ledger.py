@@ -18,10 +18,12 @@ from guardrail.ledger.answers import Answers
 from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, StorePolicy
+from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.migrations import bring_up
 from guardrail.ledger.notes import Remember
+from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.verify import Verification, verify
 from guardrail.ledger.writer import Writer
@@ -36,12 +38,25 @@ def _utc_now() -> datetime:
 
 
 class Ledger(Answers):
-    """One ledger, open in this process."""
+    """One ledger, open in this process.
 
-    def __init__(self, database: Database, key: SealingKey, writer: Writer, reader: Reader) -> None:
+    Attributes:
+        outbox: what channels have to tell people.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        key: SealingKey,
+        writer: Writer,
+        reader: Reader,
+        outbox: Outbox,
+        asking: Asking,
+    ) -> None:
         """Use `Ledger.open`."""
+        self.outbox = outbox
         self._database = database
-        super().__init__(key, writer, reader)
+        super().__init__(key, writer, reader, asking)
         forking.watch(writer)
 
     @classmethod
@@ -53,6 +68,7 @@ class Ledger(Answers):
         lease: float = 30.0,
         wait: float = 5.0,
         clock: Callable[[], datetime] = _utc_now,
+        asking: Asking = DIRECT,
     ) -> Ledger:
         """Open a ledger; a file that does not exist is created, an older one is migrated.
 
@@ -62,6 +78,7 @@ class Ledger(Answers):
             lease: seconds after which a process that shows no sign of life has lost the calls it was running.
             wait: seconds to wait for another process's transaction before the ledger counts as locked.
             clock: the time, in UTC.
+            asking: which channels are told of requests, and whether votes need a signature.
 
         Raises:
             LedgerUnavailable: it cannot be opened; the message says why and what to do.
@@ -80,7 +97,8 @@ class Ledger(Answers):
                 database.close()
                 raise
         writer = Writer(database, found, lease=lease, clock=clock)
-        return cls(database, found, writer, Reader(database, found, writer, clock))
+        reader = Reader(database, found, writer, clock)
+        return cls(database, found, writer, reader, Outbox(database, writer, clock), asking)
 
     def close(self) -> None:
         """Commit what is buffered and close. Closing twice does nothing.
@@ -173,7 +191,7 @@ class Ledger(Answers):
     def _prepared(self, write: Admit | Refuse | Settle) -> Write:
         match write:
             case Admit():
-                return Admitting(write, self._key)
+                return Admitting(write, self._key, self._asking)
             case Refuse():
                 return Refusing(write, self._key)
             case Settle():

@@ -15,10 +15,12 @@ from sqlalchemy import bindparam, func, or_, select
 from guardrail.admission import InFlight, Settled
 from guardrail.approvals import Approval, ApprovalState
 from guardrail.errors import Conflict
+from guardrail.grants import SignedGrant
 from guardrail.ledger import schema
 from guardrail.ledger.approvals import find, latest, read_approval
 from guardrail.ledger.connection import Connection, Database, driver, is_safe
 from guardrail.ledger.controls import find_call
+from guardrail.ledger.granting import grant_of
 from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
 from guardrail.ledger.migrations import revision
@@ -152,6 +154,11 @@ class Reader:
         """Whether a request waits past its time."""
         with self._database.reading() as connection:
             return connection.execute(_IS_DUE, (rfc3339(self._clock()),)).fetchone() is not None
+
+    def grant(self, approval: str) -> SignedGrant | None:
+        """What is signed about a request."""
+        with self._database.reading() as connection:
+            return grant_of(connection, approval)
 
     # -- listings ------------------------------------------------------------------------------------
 

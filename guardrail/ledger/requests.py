@@ -29,7 +29,7 @@ from guardrail.admission import Edited, Moved, Pending, Stopped
 from guardrail.approvals import Approval, ApprovalState, Vote, digest_of, tally
 from guardrail.decisions import Reason, ReasonCode
 from guardrail.errors import Conflict
-from guardrail.ledger import schema
+from guardrail.ledger import granting, outbox, schema
 from guardrail.ledger.approvals import change, find, latest, move
 from guardrail.ledger.remembered import hold
 from guardrail.ledger.rows import CallRow, RunRow
@@ -115,7 +115,7 @@ def _agreed(
     if met is None:
         return Moved()
     if met:
-        return approval
+        return _granted(tx, write, approval, used=used)
     if used:
         return _request(tx, write, row, run, turn=turn)
     move(tx, approval, "superseded", kind="superseded")
@@ -139,6 +139,16 @@ def _said_beforehand(
         move(tx, approval, "superseded", kind="superseded")
         return None
     return None if approval.state == "superseded" and edited(tx, approval) is None else False
+
+
+def _granted(
+    tx: Transaction, write: Admitting, approval: Approval, *, used: bool = False
+) -> Approval | Stopped:
+    """An approval that enough people gave, unless a grant has to say so and does not."""
+    reason = granting.refusal(tx, write.asking, write.call, approval, used=used)
+    if reason is None:
+        return approval
+    return Stopped(reasons=(reason,), heading="REJECTED", approval=approval.id)
 
 
 def said_before(tx: Transaction, write: Admitting) -> Edited | Stopped | None:
@@ -239,6 +249,7 @@ def _new(
             schema.votes,
             (number, vote.person, vote.answer, vote.channel, vote.at, vote.reason, int(vote.opened)),
         )
+    outbox.announce(tx, number, call.run, write.asking.channels)
     return find(tx.connection, number)
 
 

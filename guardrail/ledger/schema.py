@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -242,6 +242,37 @@ notes: Final = Table(
     Column("run", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     _column("value", LargeBinary),  # JSON
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    _column("approval", Text),
+    _column("run", Text),
+    _column("kind", Text),
+    _column("channel", Text),
+    _column("at", Text),
+    _column("due", REAL),  # seconds since the epoch, as `claimed`
+    _column("claimed", REAL),  # until when somebody is at it
+    _column("attempts", Integer),  # counts claims; the number of the latest one is its fence
+    _column("delivered", Integer),
+    _column("place", Text),  # JSON: where the channel finds it again; empty = nowhere
+    _column("why", Text),  # it failed last; empty = it did not
+    Index("outbox_approval", "approval", "channel"),
+    Index("outbox_run", "run", "channel", sqlite_where=text("delivered = 0")),
+    Index("outbox_waiting", "channel", "due", sqlite_where=text("delivered = 0")),
+    sqlite_strict=True,
+)
+
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("approval", Text, primary_key=True),
+    _column("body", LargeBinary),  # canonical JSON, as signed
+    _column("signature", LargeBinary),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )

@@ -20,8 +20,9 @@ from guardrail.approvals import (
 )
 from guardrail.canonical import canonical
 from guardrail.errors import Conflict, Overtaken
-from guardrail.ledger import schema
+from guardrail.ledger import granting, schema
 from guardrail.ledger.approvals import about, change, find, move, read_approval
+from guardrail.ledger.granting import Asking
 from guardrail.ledger.statements import text
 from guardrail.ledger.writes import Write, to_json
 from guardrail.records import encode
@@ -58,11 +59,12 @@ class CastVote(Write):
         opened: the channel had shown the complete arguments.
         judged: what the approval policy said of it; None = it is counted by what the request itself asks for.
         key: what the reason is sealed with.
+        asking: whether a yes needs a signature, and whether this process gives it.
     """
 
     def __init__(
         self, number: str, person: str, answer: Answer, channel: str, reason: str, *, opened: bool,
-        judged: Judged | None, key: SealingKey,
+        judged: Judged | None, key: SealingKey, asking: Asking,
     ) -> None:  # fmt: skip
         if answer not in ("approve", "reject"):
             raise Conflict(f"{answer!r} is not a vote", fix="vote 'approve' or 'reject'")
@@ -70,7 +72,7 @@ class CastVote(Write):
         self._fields: dict[str, Any] = {
             "person": person, "answer": answer, "channel": channel, "opened": opened
         }  # fmt: skip
-        self._person, self._opened, self._judged = person, opened, judged
+        self._person, self._opened, self._judged, self._asking = person, opened, judged, asking
         encode({**self._fields, "approval": number})
         self._sealed = key.seal(to_json({"reason": reason}))
 
@@ -90,6 +92,8 @@ class CastVote(Write):
             check_floor(approval, self._person)
             if digest_of(approval.votes) != judged.votes:
                 raise Overtaken(f"somebody else has voted on {approval.id} meanwhile", fix="vote again")
+        if self._answer == "approve":
+            granting.may_cast(tx, self._asking, approval)
         vote = (
             self._number, self._person, self._answer, self._channel, tx.now, self._reason, int(self._opened)
         )  # fmt: skip
@@ -99,7 +103,10 @@ class CastVote(Write):
         if state != "pending":
             change(tx, approval, state)
         tx.record("voted", {**about(tx, approval), **self._fields, "state": state}, self._sealed)
-        return find(tx.connection, self._number)
+        voted = find(tx.connection, self._number)
+        if state != "rejected":
+            granting.sign(tx, self._asking, voted)
+        return voted
 
     def _comes_to(self, voted: Approval) -> Literal["pending", "approved", "rejected"]:
         """What the answers are, together with this one."""

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from guardrail.approvals import Answer, Approval, read_answer
 from guardrail.canonical import canonical
-from guardrail.cli.visible import visible
 from guardrail.errors import GuardrailError
 from guardrail.ledger import Ledger
 from guardrail.testing import ScriptedApprover
+from guardrail.visible import visible
 from guardrail_langgraph.demo.show import Show
 
 OPERATOR: Final = "scripted-operator"

@@ -15,7 +15,7 @@ from langgraph.errors import GraphRecursionError
 
 from guardrail.approvals import Approval
 from guardrail.cli.timeline import Step, Story, stories
-from guardrail.cli.visible import visible
+from guardrail.visible import visible
 from guardrail_langgraph.demo.bank import OURS
 from guardrail_langgraph.demo.people import OPERATOR, Approver
 from guardrail_langgraph.demo.script import CHECK_101, CHECK_102, PAY_101, PAY_103

@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessag
 from rich.console import Console
 from rich.text import Text
 
-from guardrail.cli.visible import visible
 from guardrail.outcomes import Heading
+from guardrail.visible import visible
 
 _COLOURS: Final[Mapping[str, str]] = {
     "ALLOWED": "bold green", "DENIED": "bold red", "REJECTED": "bold red", "ASKED": "bold yellow",

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from guardrail.cli import audit, runs
 from guardrail.cli.output import Output
-from guardrail.cli.visible import visible
 from guardrail.errors import ConfigError, VerificationFailed
+from guardrail.visible import visible
 from guardrail_langgraph.demo import folder as folders
 from guardrail_langgraph.demo.bank import Bank
 from guardrail_langgraph.demo.models import check_answers

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from guardrail.canonical import canonical
-from guardrail.cli.visible import visible
+from guardrail.visible import visible
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 PLAIN_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)

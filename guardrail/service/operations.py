@@ -1,0 +1,97 @@
+"""Halts, who one is, and how the service is doing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from guardrail.errors import GuardrailError
+from guardrail.people import Person
+from guardrail.service.identity import authenticated, operates, parts_of
+from guardrail.service.logs import event
+from guardrail.service.parts import Parts
+from guardrail.service.strict import StrictRoute
+
+router: Final = APIRouter(prefix="/v1", tags=["operations"], route_class=StrictRoute)
+open_router: Final = APIRouter(tags=["health"])
+
+Who = Annotated[Person, Depends(authenticated)]
+Of = Annotated[Parts, Depends(parts_of)]
+
+
+class Halt(BaseModel):
+    """What is to stop.
+
+    Attributes:
+        scope: `all`, `run:ID`, `agent:ID` or `tool:SERVER/NAME`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scope: Annotated[str, Field(max_length=1000)]
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+@router.get("/me")
+def me(who: Who, parts: Of) -> dict[str, Any]:
+    """Whose token this is."""
+    return {"person": who.id, "roles": list(who.roles), "operator": operates(parts, who)}
+
+
+@router.get("/halts")
+def halts(_: Who, parts: Of) -> dict[str, Any]:
+    """What is halted, the oldest first."""
+    return {"halts": [halt.as_json() for halt in parts.ledger.halts()]}
+
+
+@router.post("/halts", status_code=201)
+def halt(said: Halt, who: Who, parts: Of) -> dict[str, Any]:
+    """Refuse calls from now on, in every process. Anybody may: stopping is safe."""
+    parts.ledger.halt(said.scope, who.id, said.reason)
+    event("halted", person=who.id, scope=said.scope)
+    return {"halted": said.scope, "by": who.id, "reason": said.reason}
+
+
+@router.delete("/halts/{scope:path}")
+def unhalt(scope: str, who: Who, parts: Of) -> dict[str, Any]:
+    """Lift one halt. Operators may."""
+    if not operates(parts, who):
+        raise HTTPException(403, "halts are lifted by the operators of [serve], or with `guardrail unhalt`")
+    parts.ledger.unhalt(scope, who.id)
+    event("unhalted", person=who.id, scope=scope)
+    return {"unhalted": scope, "by": who.id, "still_halted": [halt.scope for halt in parts.ledger.halts()]}
+
+
+@router.get("/backlog")
+def backlog(_: Who, parts: Of) -> dict[str, Any]:
+    """What the channels have not told yet."""
+    return {
+        "channels": [
+            {"channel": item.channel, "notices": item.notices, "since": item.since, "why": item.why}
+            for item in parts.ledger.outbox.backlogs()
+        ]
+    }
+
+
+@open_router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers; whether it can work is `/ready`."""
+    return {"status": "ok"}
+
+
+@open_router.get("/ready")
+def ready(parts: Of) -> JSONResponse:
+    """Whether this instance can work now; a load balancer sends it no requests while it cannot."""
+    checks: dict[str, bool] = {"delivery": parts.delivery.is_alive}
+    for name, check in (("ledger", parts.ledger.outbox.backlogs), ("tokens", parts.tokens.all)):
+        try:
+            check()
+        except GuardrailError:
+            checks[name] = False
+        else:
+            checks[name] = True
+    fine = all(checks.values())
+    return JSONResponse({"ready": fine, "checks": checks}, status_code=200 if fine else 503)

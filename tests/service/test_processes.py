@@ -1,0 +1,270 @@
+"""The service as processes: real sockets, real signals, several instances, kills."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from guardrail.tokens import Tokens
+from tests.service.conftest import CONFIG, Deployment, Instance, environment
+
+ROOT = Path(__file__).parents[2]
+SOAK = bool(os.environ.get("GUARDRAIL_SOAK"))
+KILLS = 200 if SOAK else 8
+QUORUM = ("ben", "eve")
+
+
+def agent(folder: Path, first: int, last: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.service.agent", str(folder), str(first), str(last)]
+    with (folder / "agent.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
+
+
+def test_it_stops_gracefully_finishes_what_it_answers_and_logs_no_secret(deployment: Deployment) -> None:
+    deployment.configure(grants=True)
+    number = deployment.ask(to="bob-the-secret-recipient")
+    token = deployment.token("ben")
+    service = deployment.serve()
+    with service.client(token) as client:
+        assert client.get("/ready").status_code == 200
+        assert client.get(f"/v1/requests/{number}?token={token}").status_code == 200
+        assert client.get(f"/{token}").status_code == 404
+        voted = client.post(
+            f"/v1/requests/{number}/votes", json={"answer": "approve", "reason": "a-secret-reason"}
+        )
+        assert voted.json()["state"] == "approved"
+        unfinished = socket.create_connection(("127.0.0.1", httpx.URL(service.url).port or 0))
+        unfinished.sendall(b"POST /v1/halts HTTP/1.1\r\nHost: x\r\n")
+        assert service.stop() == 0
+        unfinished.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{service.url}/health")
+    text = service.log_path.read_text()
+    assert [word for word in (token, token.rpartition("_")[2], "secret") if word in text] == []
+    assert [line["event"] for line in service.log if line["event"] != "request"] == [
+        "listening", "started", "voted", "stopped"
+    ]  # fmt: skip
+    assert deployment.send(to="bob-the-secret-recipient") == "paid 1"
+
+
+def test_a_client_that_is_slow_or_sends_too_much_is_cut_off(deployment: Deployment) -> None:
+    service = deployment.serve()
+    address = ("127.0.0.1", httpx.URL(service.url).port or 0)
+    head = b"POST /v1/halts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(address) as slow:
+        slow.sendall(head + b"Content-Length: 20\r\n\r\n{")
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+    with socket.create_connection(address) as large:
+        large.sendall(head + b"Content-Length: 65537\r\n\r\n")
+        assert large.recv(100).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(address) as chunked:
+        chunked.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        chunked.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n" + b"1\r\nx\r\n")
+        assert chunked.recv(100).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(address) as crooked:
+        crooked.sendall(head + b"Content-Length: -1\r\n\r\n")
+        assert crooked.recv(100).startswith(b"HTTP/1.1 4")
+    assert service.stop() == 0
+
+
+def test_a_second_service_at_the_same_address_and_tokens_in_the_clear_are_refused(
+    deployment: Deployment,
+) -> None:
+    def refused(*arguments: str) -> tuple[int, str]:
+        done = deployment.command("serve", *arguments)
+        return done.returncode, done.stderr
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = refused("--port", str(taken.getsockname()[1]))
+    assert (code, "cannot be listened at" in said) == (2, True)
+    code, said = refused("--host", "0.0.0.0")
+    assert (code, "tokens would travel in the clear" in said) == (2, True)
+    deployment.configure(CONFIG + '[approvals]\ngrants = "required"\npublic_keys = ["service.pub"]\n')
+    code, said = refused()
+    assert (code, "names no signing_key" in said) == (2, True)
+
+
+def test_eight_approvers_at_two_instances_make_one_decision(deployment: Deployment) -> None:
+    people = [f"person-{n}" for n in range(8)]
+    deployment.configure(CONFIG + "".join(f"[people.{person}]\n" for person in people))
+    number = deployment.ask()
+    services = [deployment.serve(), deployment.serve()]
+    clients = [services[n % 2].client(deployment.token(person)) for n, person in enumerate(people)]
+
+    def vote(client: httpx.Client) -> tuple[int, str]:
+        answer = client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
+        return answer.status_code, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(vote, clients))
+    shown = clients[0].get(f"/v1/requests/{number}").json()
+    for client in clients:
+        client.close()
+    assert Counter(status for status, _ in answers) == {200: 1, 409: 7}
+    assert all("is already approved by person-" in text for status, text in answers if status == 409)
+    assert (shown["state"], len(shown["votes"])) == ("approved", 1)
+
+
+class Approver(threading.Thread):
+    """People who say yes to whatever waits, through whichever instance answers, until they are told to stop."""
+
+    def __init__(self, deployment: Deployment, number: int) -> None:
+        super().__init__(daemon=True)
+        command = [sys.executable, "-m", "tests.service.approver", str(deployment.folder)]
+        command += [deployment.token(person) for person in QUORUM]
+        with (deployment.folder / f"approver-{number}.log").open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_agent_service_and_approver_killed_at_any_moment_lose_nothing_and_run_nothing_twice(
+    deployment: Deployment,
+) -> None:
+    deployment.configure(quorum=2, grants=True)
+    dice = random.Random(20260131)
+    folder, calls = deployment.folder, KILLS * 2
+    service, approver, worker = started(deployment), Approver(deployment, 0), agent(folder, 0, calls)
+    for turn in range(KILLS):
+        time.sleep(dice.uniform(0.2, 2.5))
+        match dice.choice(["service", "approver", "agent"]):
+            case "service":
+                service.kill()
+                service = started(deployment)
+            case "approver":
+                approver.kill()
+                approver = Approver(deployment, turn + 1)
+            case _:
+                worker.kill()
+                worker.wait(30)
+                worker = agent(folder, 0, calls)
+    assert worker.wait(600) == 0, (folder / "agent.log").read_text()
+    approver.kill()
+    effects = Counter(deployment.effects)
+    with deployment.config.open_ledger() as ledger:
+        stored = {call.id: call for call in ledger.calls("run")}
+        requests = {request.id: request for request in ledger.approvals()}
+        verification = ledger.verify()
+    assert verification.ok, verification.claim
+    assert max(effects.values()) == 1
+    assert stored.keys() == {str(number) for number in range(calls)}
+    assert {call.state for call in stored.values()} <= {"returned", "unknown"}
+    assert {number for number, call in stored.items() if call.state == "returned"} <= effects.keys()
+    for number in effects:
+        used = requests[stored[number].approval or ""]
+        assert (used.state, {vote.person for vote in used.votes}) == ("consumed", set(QUORUM))
+    with service.client(deployment.token("mia")) as client:
+        for request in list(requests.values())[:5]:
+            late = client.post(f"/v1/requests/{request.id}/votes", json={"answer": "approve"})
+            assert (late.status_code, "is already consumed by" in late.text) == (409, True)
+    assert service.stop() == 0
+
+
+def started(deployment: Deployment) -> Instance:
+    """A service, and where it answers for whoever looks."""
+    service = deployment.serve()
+    path = deployment.folder / "url"
+    beside = path.with_suffix(".new")
+    beside.write_text(service.url)
+    beside.replace(path)
+    return service
+
+
+def test_commands_of_the_service(deployment: Deployment) -> None:
+    def ran(*arguments: str) -> tuple[int, str]:
+        done = deployment.command(*arguments)
+        return done.returncode, done.stdout + done.stderr
+
+    tokens: Any = Tokens(deployment.folder / "tokens.json")
+    code, said = ran("token", "ben", "--days", "7")
+    assert (code, tokens.person(said.split()[0])) == (0, "ben")
+    code, said = ran("token", "--list")
+    assert (code, tokens.all()[0].id in said, tokens.all()[0].digest in said) == (0, True, False)
+    assert ran("token", "--revoke", tokens.all()[0].id)[0] == 0
+    assert ran("token", "--list")[1] == "No tokens.\n"
+    assert ran("token", "nobody")[0] == 1
+    assert ran("token")[0] == 2
+    code, said = ran("keys", "new.key")
+    assert (code, (deployment.folder / "new.key").stat().st_mode & 0o777) == (0, 0o600)
+    assert ran("keys", "new.key")[0] == 2
+    assert ran("keys")[0] == 2
+    assert ran("resume") == (2, ran("resume")[1])
+
+
+GRAPH = CONFIG.replace('"bank/pay"]', '"pay"]').replace('[tools."bank/pay"]', "[tools.pay]")
+
+
+def suspended(deployment: Deployment, *, grants: bool = False) -> list[str]:
+    """A LangGraph thread of another process that waits for people at two calls; answers the requests' ids."""
+    deployment.configure(GRAPH + '[resume]\ncallable = "tests.service.graph:resume"\n', grants=False)
+    if grants:
+        deployment.require_grants()
+    command = [sys.executable, "-m", "tests.service.graph", str(deployment.folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    with deployment.config.open_ledger() as ledger:
+        return [request.id for request in ledger.approvals("pending")]
+
+
+def comes_to(deployment: Deployment, *effects: str) -> None:
+    deadline = time.monotonic() + 60
+    while sorted(deployment.effects) != list(effects):
+        assert time.monotonic() < deadline, (deployment.effects, deployment.instances[0].log)
+        time.sleep(0.05)
+
+
+def test_a_suspended_graph_goes_on_in_the_service_once_people_have_decided(deployment: Deployment) -> None:
+    first, second = suspended(deployment)
+    service = deployment.serve(path=ROOT)
+    with service.client(deployment.token("ben")) as client:
+        client.post(f"/v1/requests/{first}/votes", json={"answer": "approve"})
+        while len(deployment.effects) != 1:
+            time.sleep(0.05)
+        client.post(f"/v1/requests/{second}/votes", json={"answer": "approve"})
+        comes_to(deployment, "1", "2")
+    assert service.stop() == 0
+
+
+def test_where_grants_are_required_the_graph_goes_on_beside_the_agents_and_not_beside_the_key(
+    deployment: Deployment,
+) -> None:
+    requests = suspended(deployment, grants=True)
+    service = deployment.serve(path=ROOT)
+    with service.client(deployment.token("ben")) as client:
+        for number in requests:
+            client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
+        time.sleep(1.0)
+        assert deployment.effects == []
+        done = deployment.command("resume", path=ROOT)
+        assert (done.returncode, done.stdout.count("Resumed run thread-1")) == (0, 1), done.stderr
+        assert sorted(deployment.effects) == ["1", "2"]
+        assert deployment.command("resume", path=ROOT).stdout == "Nothing that is decided waits.\n"
+    assert service.stop() == 0
+
+
+def test_a_watcher_resumes_as_decisions_come(deployment: Deployment) -> None:
+    requests = suspended(deployment, grants=True)
+    service = deployment.serve(path=ROOT)
+    command = [sys.executable, "-m", "guardrail.cli", "resume", "--watch"]
+    with subprocess.Popen(command, cwd=deployment.folder, env=environment(ROOT)) as watcher:
+        with service.client(deployment.token("ben")) as client:
+            for number in requests:
+                client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
+        comes_to(deployment, "1", "2")
+        watcher.terminate()
+        assert watcher.wait(30) == 0
