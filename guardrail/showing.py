@@ -161,13 +161,21 @@ def changes(before: Any, after: Any, at: str = "") -> Iterator[Change]:
                 yield from changes(old[name], new[name], place)
             else:
                 yield Change(pointer=place, before=_value(old, name), after=_value(new, name))
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, pair in enumerate(zip(cast("list[Any]", before), cast("list[Any]", after), strict=True)):
+    elif (pairs := _pairs(before, after)) is not None:
+        for index, pair in enumerate(pairs):
             yield from changes(*pair, f"{at}/{index}")
     elif canonical(before) != canonical(after):
         yield Change(
             pointer=at, before=visible(canonical(before).decode()), after=visible(canonical(after).decode())
         )
+
+
+def _pairs(before: Any, after: Any) -> list[tuple[Any, Any]] | None:
+    """The members of two lists of one length, side by side."""
+    if not isinstance(before, list) or not isinstance(after, list):
+        return None
+    old, new = cast("list[Any]", before), cast("list[Any]", after)
+    return list(zip(old, new, strict=True)) if len(old) == len(new) else None
 
 
 def _value(members: Mapping[str, Any], name: str) -> str | None:

@@ -244,12 +244,12 @@ class Agreement:
     @staticmethod
     def _about_requests(connection: Connection) -> Iterator[Disagreement]:
         for name, run, agent, chain, principal, tool, expires, call, body in connection.execute(_REQUESTS):
-            fields = _read(body or b"{}")
+            fields: dict[str, Any] = _read(body or b"{}") or {}
             stored = {
                 "approval": name, "run": run, "agent": agent, "chain": _read(chain), "principal": principal,
                 "tool": tool, "expires_at": expires, "call": call,
             }  # fmt: skip
-            if not isinstance(fields, dict) or any(fields.get(key) != said for key, said in stored.items()):
+            if any(fields.get(key) != said for key, said in stored.items()):
                 yield None, None, f"the request of approval {name} is not the one that was recorded"
 
     def _about_scopes(self, connection: Connection) -> Iterator[Disagreement]:
@@ -268,7 +268,8 @@ class Agreement:
         for run, labels in connection.execute(_LABELS):
             count += 1
             stored = _read(labels)
-            if not isinstance(stored, list) or set(stored) != self._labels.get(run, set()):
+            listed = {str(label) for label in stored} if isinstance(stored, list) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            if listed != self._labels.get(run, set()):
                 yield None, None, f"the labels of run {run!r} are not those that are recorded"
         if count != self._runs:
             yield None, None, f"{count} runs are stored, {self._runs} are recorded"
