@@ -22,7 +22,6 @@ from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
 from guardrail.errors import LedgerError
 from guardrail.execution import Attempt
 from guardrail.facts import extract
-from guardrail.flights import Flights
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, explain
 from guardrail.policy import AllOf, Policy, PolicyInput
@@ -93,7 +92,7 @@ class Guardrail:
             self._owned.append(ledger)
         self.ledger: Ledger = ledger
         self.voting = voting or Voting(ledger)
-        self.flights = Flights()
+        self.flights = ledger.flights
         self.mode: Mode = mode
         self.buffered = outcome == "buffered"
         self.strict = strict

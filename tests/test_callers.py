@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,27 @@ def test_one_key_raced_by_8_threads_has_one_effect_and_one_answer(guard_that: Ca
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(race, range(8)))
     assert (effects, answers.count(OURS), answers.count(JOINED)) == ([1], 1, 7)
+
+
+def test_one_key_raced_by_guards_over_one_ledger_has_one_effect_and_one_answer(
+    guard_that: Callable[..., Guardrail],
+):
+    first, second, effects = guard_that(), guard_that(), list[int]()
+    started, goes_on = threading.Event(), threading.Event()
+
+    def pay(call: Call) -> int:
+        effects.append(1)
+        started.set()
+        goes_on.wait()
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.submit(first.perform, Attempt(call=CALL, invoke=pay))
+        started.wait()
+        joins = pool.submit(second.perform, Attempt(call=CALL, invoke=pay))
+        wait([joins], timeout=0.3)
+        goes_on.set()
+        assert (runs.result(), joins.result(), effects) == (OURS, JOINED, [1])
 
 
 def test_one_key_raced_by_8_tasks_has_one_effect_and_one_answer(guard_that: Callable[..., Guardrail]):

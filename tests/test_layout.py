@@ -19,8 +19,8 @@ ADAPTERS = sorted(
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "calls", "facts", "decisions", "obligations", "policy",
     "budgets", "boundaries", "rego", "masking", "people", "scopes", "approvals", "standing", "grants", "outcomes",
-    "channels", "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting", "showing",
-    "runtime", "flights", "drivers", "delivery", "resuming",
+    "flights", "channels", "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting",
+    "showing", "runtime", "drivers", "delivery", "resuming",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self, overload
 from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, SettleAnswer, Settled
 from guardrail.calls import Principal
 from guardrail.errors import LedgerUnavailable
+from guardrail.flights import Flights
 from guardrail.ledger import forking
 from guardrail.ledger.admission import Admitting, Refusing, Settling
 from guardrail.ledger.answers import Answers
@@ -42,6 +43,7 @@ class Ledger(Answers):
 
     Attributes:
         outbox: what channels have to tell people.
+        flights: the calls that this process has in flight, of every guard over this ledger.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Ledger(Answers):
     ) -> None:
         """Use `Ledger.open`."""
         self.outbox = outbox
+        self.flights = Flights()
         self._database = database
         super().__init__(key, writer, reader, asking)
         forking.watch(writer)
