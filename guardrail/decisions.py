@@ -35,6 +35,7 @@ ReasonCode = Literal[
     "approval.edited",  # a person changed the arguments, and the change does not hold
     "approval.flood",  # too many requests of the agent wait in the run
     "approval.ungranted",  # people said yes, and no valid grant of the approval service says so
+    "call.inside",  # the call was made again by its own tool
     "guard.error",  # guardrail itself failed; fail closed
     "ledger",  # the record could not be written
 ]

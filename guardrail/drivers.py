@@ -26,11 +26,22 @@ from guardrail.approvals import Approval
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason
 from guardrail.errors import LedgerError
-from guardrail.execution import Attempt, execute, execute_async
+from guardrail.execution import Attempt, execute, execute_async, is_inside
 from guardrail.flights import Flights
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
-from guardrail.runtime import AwaitApproval, Decide, Decided, Execute, Join, Line, Step, line, repeated
+from guardrail.runtime import (
+    INSIDE,
+    AwaitApproval,
+    Decide,
+    Decided,
+    Execute,
+    Join,
+    Line,
+    Step,
+    line,
+    repeated,
+)
 
 Waiting = Literal["wait", "suspend", "answer"]
 """While people decide: wait in place, suspend, or answer WAITING at once."""
@@ -251,7 +262,9 @@ class _Blocking(_Drive):
             raise
         return True
 
-    def join(self, step: Join) -> Outcome | None:
+    def join(self, step: Join) -> Outcome | Decision | None:
+        if is_inside(step.call.key):
+            return INSIDE
         if not step.elsewhere:
             joined = self.guard.flights.join(step.call.key)
             return joined.result() if joined is not None else None
@@ -343,10 +356,15 @@ class _Asynchronous(_Drive):
             raise
         return True
 
-    async def join(self, step: Join) -> Outcome | None:
+    async def join(self, step: Join) -> Outcome | Decision | None:
+        if is_inside(step.call.key):
+            return INSIDE
         if not step.elsewhere:
             joined = self.guard.flights.join(step.call.key)
-            return await asyncio.shield(asyncio.wrap_future(joined)) if joined is not None else None
+            if joined is None:
+                return None
+            outcome: Outcome | None = await asyncio.shield(asyncio.wrap_future(joined))
+            return outcome
         try:
             while isinstance(  # noqa: ASYNC110  (another process runs it)
                 settled := self.guard.ledger.settled(step.call.key), InFlight

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -46,6 +47,25 @@ class Attempt:
     validate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _unchanged
     codec: Codec = _JSON
     status: Callable[[BaseException], Status] = _ordinary
+
+
+_EXECUTED: Final[contextvars.ContextVar[frozenset[str]]] = contextvars.ContextVar(
+    "guardrail_executed", default=frozenset()
+)
+
+
+def is_inside(key: str) -> bool:
+    """Whether this code is run by the tool of the call with this key: to wait for it here would never end."""
+    return key in _EXECUTED.get()
+
+
+@contextmanager
+def _executing(call: Call) -> Generator[None]:
+    token = _EXECUTED.set(_EXECUTED.get() | {call.key})
+    try:
+        yield
+    finally:
+        _EXECUTED.reset(token)
 
 
 Late = Callable[[Outcome], None]
@@ -86,7 +106,8 @@ def execute(attempt: Attempt, call: Call, deadline: float | None, late: Late) ->
 
 def _run(attempt: Attempt, call: Call) -> Outcome:
     try:
-        return Outcome(status="returned", value=attempt.invoke(call))
+        with _executing(call):
+            return Outcome(status="returned", value=attempt.invoke(call))
     except BaseException as error:  # noqa: BLE001  (a tool may raise anything; the outcome says what)
         return _failed(attempt, error)
 
@@ -104,8 +125,9 @@ async def execute_async(attempt: Attempt, call: Call, deadline: float | None) ->
 
 
 async def _awaited(attempt: Attempt, call: Call) -> Any:
-    value: Any = attempt.invoke(call)
-    return await cast("Awaitable[Any]", value) if isinstance(value, Awaitable) else value
+    with _executing(call):
+        value: Any = attempt.invoke(call)
+        return await cast("Awaitable[Any]", value) if isinstance(value, Awaitable) else value
 
 
 def _failed(attempt: Attempt, error: BaseException) -> Outcome:

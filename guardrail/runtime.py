@@ -47,6 +47,13 @@ UNRECORDED: Final = Reason(
 )
 """Why the outcome of an executed call reads `unknown` where the ledger was lost in between."""
 
+INSIDE: Final = refuse(
+    "call.inside",
+    "this call is inside itself: the tool that runs it has made it again",
+    fix="make it another call, with an id of its own",
+)
+"""The answer to a call that is made again by its own tool."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
@@ -94,7 +101,10 @@ class Execute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """The same call runs already: wait for it. Answered with its `Outcome`, or None if it came to nothing."""
+    """The same call runs already: wait for it.
+
+    Answered with its `Outcome`, None if it came to nothing, or `INSIDE` where its own tool asks: nobody waits.
+    """
 
     call: Call
     elsewhere: bool
@@ -214,7 +224,10 @@ def _not_admitted(attempt: Attempt, call: Call, admission: Admission) -> Generat
         case Settled():
             return repeated(attempt, admission)
         case InFlight(elsewhere=elsewhere):
-            joined: Outcome | None = yield Join(call=call, elsewhere=elsewhere)
+            joined: Outcome | Decision | None = yield Join(call=call, elsewhere=elsewhere)
+            if isinstance(joined, Decision):
+                yield Refuse(call=call, decision=joined, given=b"{}")
+                return _blocked(joined)
             return joined
         case _:
             return None

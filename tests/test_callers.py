@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,50 @@ def test_one_key_raced_by_8_tasks_has_one_effect_and_one_answer(guard_that: Call
 
     answers = asyncio.run(race())
     assert (effects, answers.count(OURS), answers.count(JOINED)) == ([1], 1, 7)
+
+
+INSIDE = (
+    "blocked",
+    "DENIED",
+    ["this call is inside itself: the tool that runs it has made it again"],
+)
+
+
+def told(outcome: Outcome) -> tuple[str, str | None, list[str]]:
+    return outcome.status, outcome.heading, [reason.message for reason in outcome.reasons]
+
+
+@pytest.mark.parametrize("deadline", [None, 30.0])
+@pytest.mark.parametrize("over", ["the same ledger", "another one on the same file"])
+def test_a_call_that_its_own_tool_makes_again_is_a_recorded_deny(
+    guard_that: Callable[..., Guardrail], ledger: Ledger, tmp_path: Path, over: str, deadline: float | None
+):
+    """Whoever made it cannot wait for it, since it waits for him."""
+    guard = guard_that()
+    call = Call.of({}, run="r", id="1", tool=Tool(name="pay", deadline=deadline), agent=Agent(id="clerk"))
+    with Ledger.open(tmp_path / "guardrail.db") as other:
+        again = guard if over == "the same ledger" else Guardrail(policy=guard.policy, ledger=other)
+
+        def pay(call: Call) -> Any:
+            return told(again.perform(Attempt(call=call, invoke=pay)))
+
+        answer = guard.perform(Attempt(call=call, invoke=pay))
+    assert (answer.status, answer.value) == ("returned", INSIDE)
+    assert [record.kind for record in ledger.records("r")] == ["begun", "admitted", "denied", "settled"]
+    assert [listed.state for listed in ledger.calls("r")] == ["returned"]
+
+
+def test_a_call_that_its_own_coroutine_makes_again_is_a_recorded_deny(
+    guard_that: Callable[..., Guardrail], ledger: Ledger
+):
+    guard = guard_that()
+
+    async def pay(call: Call) -> Any:
+        return told(await asyncio.create_task(guard.perform_async(Attempt(call=call, invoke=pay))))
+
+    answer = asyncio.run(guard.perform_async(Attempt(call=CALL, invoke=pay)))
+    assert (answer.status, answer.value) == ("returned", INSIDE)
+    assert [record.kind for record in ledger.records("r")] == ["begun", "admitted", "denied", "settled"]
 
 
 def test_a_caller_that_joined_goes_on_when_the_first_one_is_cancelled(guard_that: Callable[..., Guardrail]):

@@ -12,6 +12,7 @@ from guardrail.decisions import Ask, Decision, Obligation, Reason
 from guardrail.execution import Attempt
 from guardrail.outcomes import Outcome
 from guardrail.runtime import (
+    INSIDE,
     MAX_ROUNDS,
     UNRECORDED,
     AwaitApproval,
@@ -148,6 +149,12 @@ def test_a_call_in_flight_is_joined():
     joined = Outcome(status="returned", value="paid", repeated=True)
     asked, outcome = walk([decided(ALLOW), InFlight(elsewhere=True), joined])
     assert (asked[-1], outcome) == (Join(call=CALL, elsewhere=True), joined)
+
+
+def test_a_call_that_joins_itself_is_a_recorded_deny():
+    asked, outcome = walk([decided(ALLOW), InFlight(), INSIDE, None])
+    assert asked[-2:] == [Join(call=CALL, elsewhere=False), Refuse(call=CALL, decision=INSIDE, given=b"{}")]
+    assert outcome == Outcome(status="blocked", heading="DENIED", reasons=INSIDE.reasons)
 
 
 def test_a_joined_call_that_came_to_nothing_is_decided_again():
