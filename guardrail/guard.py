@@ -167,6 +167,8 @@ class Guardrail:
     ) -> Generator[Run]:
         """Everything below belongs to this run. For host code only: a model never names its principal.
 
+        Opened by a tool, the run is another one, and the agents that lead to that tool still stand in the chain.
+
         Args:
             id: the run; the same id again continues it. Left out, the run is a fresh one.
             principal: who the agents act for.
@@ -179,7 +181,7 @@ class Guardrail:
         )
         run = Run(id=id or fresh_run_id(), principal=who, task=task)
         self.start(run)
-        with inside(run, ()):
+        with inside(run):
             try:
                 yield run
             finally:

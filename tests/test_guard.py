@@ -301,6 +301,28 @@ def test_the_same_goes_for_async_tools(guard_that: GuardThat, world: World):
     assert seen == [("supervisor",), ("supervisor", "payer")]
 
 
+def test_a_run_that_a_tool_opens_keeps_the_chain_that_leads_to_it(guard_that: GuardThat, world: World):
+    seen: list[tuple[str, str, tuple[str, ...]]] = []
+
+    def note(given: PolicyInput) -> Any:
+        seen.append((given.call.run, given.call.principal.id, given.call.agent.chain))
+        return "allow"
+
+    guard = guard_that(note)
+    send = guard.tool(world.send, agent="payer")
+
+    def delegate(to: str) -> str:
+        with guard.run("inner", principal="user:otto"):
+            return send(to)
+
+    with guard.run("outer", principal="user:anna"):
+        guard.tool(delegate, agent="boss")("bob")
+    assert seen == [
+        ("outer", "user:anna", ("boss",)),
+        ("inner", "user:otto", ("boss", "payer")),
+    ]
+
+
 def test_a_tool_that_raises_raises_to_its_caller(guard_that: GuardThat, ledger: Ledger):
     def fail() -> None:
         raise LookupError("no such account")
