@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from guardrail.canonical import canonical, check_text, digest, thaw
+from guardrail.canonical import canonical, check_text, digest, escaped, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
 
 Effect = Literal["read", "write", "irreversible"]
@@ -162,10 +162,16 @@ class Call:
         """
         return cls(body=canonical(dict(arguments)), **fields)
 
+    @classmethod
+    def refused(cls, *, run: str, call: str, scope: str, **fields: Any) -> Call:
+        """What stands in the record for what cannot be stated as a call: no arguments, and ids written out."""
+        return cls(run=escaped(run), id=escaped(call), scope=escaped(scope), body=b"{}", **fields)
+
     def __post_init__(self) -> None:
-        for word in (self.run, self.id, self.scope, self.principal.id):
-            if not word.isascii():
-                check_text(word, "the name of a run, call, scope or principal")
+        named = {"run": self.run, "call": self.id, "scope": self.scope, "principal": self.principal.id}
+        for what, word in named.items():
+            if not word.isascii() or "\x00" in word:
+                check_text(word, f"the id of the {what}")
         if not self.body.startswith(b"{"):
             raise InvalidArguments("the arguments of a call are one JSON object")
 

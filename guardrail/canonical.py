@@ -111,6 +111,11 @@ def check_text(text: str, where: str) -> bool:
     return True
 
 
+def escaped(text: str) -> str:
+    """The text with what `check_text` refuses written out in ASCII, to name it where it cannot stand itself."""
+    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+
+
 def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     """Read JSON strictly: duplicate keys, NaN, infinities and over-long texts are refused.
 

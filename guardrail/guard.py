@@ -26,7 +26,7 @@ from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, explain
 from guardrail.policy import AllOf, Policy, PolicyInput
 from guardrail.rego import RegoPolicy
-from guardrail.runs import Run, fresh_run_id, inside
+from guardrail.runs import Run, check_run, fresh_run_id, inside
 from guardrail.runtime import Decided
 from guardrail.settings import ToolSettings
 from guardrail.telemetry import CallSpan
@@ -167,19 +167,19 @@ class Guardrail:
     ) -> Generator[Run]:
         """Everything below belongs to this run. For host code only: a model never names its principal.
 
-        Opened by a tool, the run is another one, and the agents that lead to that tool still stand in the chain.
+        Opened by a tool, the run is another one, and the chain goes on.
 
         Args:
             id: the run; the same id again continues it. Left out, the run is a fresh one.
             principal: who the agents act for.
             task: what they were asked to do, in the user's words.
+
+        Raises:
+            InvalidArguments: an id is no text that every reader takes for the same.
         """
-        who = (
-            principal
-            if isinstance(principal, Principal)
-            else Principal(id=principal, attributes=self._principals.get(principal, {}))
-        )
-        run = Run(id=id or fresh_run_id(), principal=who, task=task)
+        if not isinstance(principal, Principal):
+            principal = Principal(id=principal, attributes=self._principals.get(principal, {}))
+        run = Run(id=id or fresh_run_id(), principal=principal, task=task)
         self.start(run)
         with inside(run):
             try:
@@ -191,7 +191,11 @@ class Guardrail:
         """Write down that the run begins, with its task; again is free.
 
         A run that nobody starts begins with its first call, without a task.
+
+        Raises:
+            InvalidArguments: its id, or its principal's, is no text that every reader takes for the same.
         """
+        check_run(run)
         if run.id in self._started:
             return
         self.ledger.start_run(run.id, principal=run.principal, task=run.task)
@@ -324,9 +328,7 @@ class Guardrail:
         )
 
     def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
-        roots: Mapping[str, Path] = {}
-        if self.boundaries is not None:
-            roots = self.boundaries.roots(call.agent.chain)
+        roots = self.boundaries.roots(call.agent.chain) if self.boundaries is not None else dict[str, Path]()
         facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
         now = self._clock().isoformat(timespec="seconds")[:19] + "Z"
         given = PolicyInput(call=call, facts=facts, run=self.ledger.read_run(call.run), now=now)
@@ -364,17 +366,17 @@ class Guardrail:
         """Record and answer a deny for what cannot be stated as a call (bad arguments, unknown tool).
 
         Returns:
-            A call without arguments that stands for it, and the blocked outcome.
+            A call that stands for it, and the blocked outcome.
         """
-        call = Call(
-            run=run.id, id=call_id, scope=scope, principal=run.principal, agent=agent, tool=tool, body=b"{}"
+        call = Call.refused(
+            run=run.id, call=call_id, scope=scope, principal=run.principal, agent=agent, tool=tool
         )
         decision = refuse(code, message[:2000], fix=fix)
         reasons = decision.reasons
         try:
             self.ledger.write(Refuse(call=call, decision=decision, given=b"{}"), alone=True)
         except LedgerError as error:
-            reasons = (*reasons, lost(error))
+            reasons += (lost(error),)
         outcome = Outcome(status="blocked", heading="DENIED", reasons=reasons)
         with CallSpan(call) as span:
             span.ended(outcome)

@@ -11,8 +11,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import cast
 
 from guardrail.calls import Principal
+from guardrail.canonical import check_text
+from guardrail.errors import InvalidArguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,18 @@ class Run:
     id: str
     principal: Principal = field(default_factory=Principal)
     task: str = ""
+
+
+def check_run(run: Run) -> None:
+    """Refuse a run that nothing could be written down under.
+
+    Raises:
+        InvalidArguments: an id is no text, or holds a NUL character or a lone surrogate; the message names it.
+    """
+    for what, named in (("the id of the run", run.id), ("the id of the principal", run.principal.id)):
+        if not isinstance(cast("object", named), str):
+            raise InvalidArguments(f"{what} is a {type(named).__name__}, not a text")
+        check_text(named, what)
 
 
 def fresh_run_id() -> str:

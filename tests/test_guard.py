@@ -12,7 +12,7 @@ import pytest
 
 from guardrail.calls import Agent, Call
 from guardrail.decisions import Decision, Obligation
-from guardrail.errors import ConfigError, Denied, InvalidTool, Rejected, Waiting
+from guardrail.errors import ConfigError, Denied, InvalidArguments, InvalidTool, Rejected, Waiting
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
 from guardrail.policy import PolicyInput
@@ -110,6 +110,24 @@ def test_bad_arguments_are_a_recorded_deny(guard_that: GuardThat, world: World, 
         guard.tool(world.send, agent="payer")("bob", 2**70)
     denied = [record for record in ledger.records("r1") if record.kind == "denied"]
     assert (world.sent, len(denied)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "what"),
+    [
+        ({"id": "\ud800"}, "the id of the run holds a lone surrogate"),
+        ({"id": "a\0"}, "the id of the run holds a NUL character"),
+        ({"id": 5}, "the id of the run is a int, not a text"),
+        ({"principal": "\ud800"}, "the id of the principal holds a lone surrogate"),
+        ({"principal": None}, "the id of the principal is a NoneType, not a text"),
+    ],
+)
+def test_a_run_that_nothing_could_be_written_down_under_is_refused_by_name(
+    guard_that: GuardThat, ledger: Ledger, named: dict[str, Any], what: str
+):
+    with pytest.raises(InvalidArguments, match=what), guard_that().run(**named):
+        pass
+    assert list(ledger.runs()) == []
 
 
 def test_nothing_that_decides_is_no_guard(ledger: Ledger):

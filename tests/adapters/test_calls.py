@@ -72,6 +72,32 @@ def test_a_tool_that_is_not_there_is_denied_and_recorded(
     assert [listed.tool for listed in guard.ledger.calls("t1")] == ["local/erase"]
 
 
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("bad", "written", "why"),
+    [("\ud800", "\\ud800", "a lone surrogate"), ("a\0é", "a\\x00é", "a NUL character")],
+    ids=["surrogate", "NUL"],
+)
+@pytest.mark.parametrize("where", ["call", "run"])
+def test_an_id_that_cannot_be_written_is_a_deny_recorded_under_one_that_can(
+    guard_that: Any, kind: str, where: str, bad: str, written: str, why: str, asynchronous: bool
+) -> None:
+    effects, guard = Effects(), guard_that()
+    call, run = (bad, "t1") if where == "call" else ("c1", bad)
+    graph = wrap(KINDS[kind]([effects.tool("pay")], [calling(("pay", {"value": 5}), ids=[call])]), guard)
+    (message,) = tool_messages(run_graph(graph, START_MESSAGES, thread(run), asynchronous=asynchronous))
+    (listed,) = guard.ledger.calls(written if where == "run" else "t1")
+    assert effects.done == []
+    assert message.text.splitlines()[:2] == [
+        "DENIED (nothing was executed): pay",
+        f"Reason: the id of the {where} holds {why} [guardrail.arguments.invalid]",
+    ]
+    assert (listed.state, message.tool_call_id) == ("denied", call)
+    (record,) = [record for record in guard.ledger.records() if record.kind == "denied"]
+    assert record.fields["id"] == (written if where == "call" else "c1")
+
+
 def test_a_look_alike_name_is_no_tool(guard_that: Any) -> None:
     effects = Effects()
     graph = wrap(plain([effects.tool("pay")], [calling(("p\u0430y", {"value": 1}))]), guard_that())
