@@ -116,8 +116,13 @@ class GuardedExecute:
 
 
 def _judged(request: ToolCallRequest, arguments: dict[str, Any]) -> ToolCallRequest:
-    """The request with what was judged. Its own dictionary stands in the message history: never changed."""
-    return request.override(tool_call={**request.tool_call, "args": arguments})
+    """The request with what was judged. Its own dictionary stands in the message history: never changed.
+
+    Some models send no ids. A tool that is called without one answers with its bare value, which the tool node
+    takes for a mistake after the tool has acted; an empty id is one.
+    """
+    called = request.tool_call
+    return request.override(tool_call={**called, "id": called.get("id") or "", "args": arguments})
 
 
 class Interception:

@@ -98,6 +98,22 @@ def test_an_id_that_cannot_be_written_is_a_deny_recorded_under_one_that_can(
     assert record.fields["id"] == (written if where == "call" else "c1")
 
 
+@BOTH
+def test_a_call_without_an_id_acts_and_returns(guard_that: Any, asynchronous: bool) -> None:
+    """Without the guard, the tool node raises after the tool has acted."""
+    effects, guard = Effects(), guard_that()
+    said = calling(("pay", {"value": 5}), ("pay", {"value": 6}))
+    said.tool_calls[:] = [{**call, "id": None} for call in said.tool_calls]
+    graph = wrap(plain([effects.tool("pay")], [said]), guard)
+    messages = tool_messages(run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous))
+    assert sorted(effects.done) == [("pay", 5), ("pay", 6)]
+    assert [(message.text, message.tool_call_id) for message in messages] == [
+        ("pay 5: ok", ""),
+        ("pay 6: ok", ""),
+    ]
+    assert states(guard) == ["returned", "returned"]
+
+
 def test_a_look_alike_name_is_no_tool(guard_that: Any) -> None:
     effects = Effects()
     graph = wrap(plain([effects.tool("pay")], [calling(("p\u0430y", {"value": 1}))]), guard_that())
