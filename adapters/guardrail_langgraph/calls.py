@@ -21,7 +21,7 @@ from guardrail.outcomes import Outcome, Status
 from guardrail.runs import Run, chain_to
 from guardrail_langgraph.arguments import Arguments
 from guardrail_langgraph.binding import Binding
-from guardrail_langgraph.chains import chain_of, remember_handoffs
+from guardrail_langgraph.chains import Unattributed, chain_of, remember_handoffs
 from guardrail_langgraph.codec import MessageCodec
 from guardrail_langgraph.places import Execution, Place, current_execution, executing
 
@@ -242,13 +242,10 @@ def _chain(binding: Binding, place: Place, run: Run) -> tuple[str, ...]:
     return chain_of(binding.agent, place, binding.guard.ledger, run.id)
 
 
-class _Unattributed(CallError):
-    """An agent that only ever works for others acts for nobody."""
-
-
 def _attributed(agent: Agent, binding: Binding) -> None:
+    """An agent that only ever works for others does not act for nobody."""
     if len(agent.chain) == 1 and not binding.entry:
-        raise _Unattributed(
+        raise Unattributed(
             f"{agent.id} is reached through other agents' tools only, and acts here on nobody's behalf",
             fix="start it in the context of the call that it works for (contextvars.copy_context)",
         )
@@ -257,7 +254,7 @@ def _attributed(agent: Agent, binding: Binding) -> None:
 def _code(error: CallError | LedgerError) -> ReasonCode:
     if isinstance(error, InvalidArguments):
         return "arguments.invalid"
-    if isinstance(error, _Unattributed):
+    if isinstance(error, Unattributed):
         return "boundary"
     return "tool.unknown" if isinstance(error, InvalidTool) else "ledger"
 

@@ -7,7 +7,7 @@ checkpointer, execution info), never from metadata, which callers can set.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -61,6 +61,8 @@ class Place:
         durable: the graph has a checkpointer, so it can pause and go on later.
         attempt: stands for this attempt at this task; the same object for all calls of one tool node.
         control: stands for the outermost invoke.
+        steps: namespace → the step that its graph is at, as the id of the checkpoint that the step began with;
+            later ones are greater.
     """
 
     thread: str | None = None
@@ -68,6 +70,7 @@ class Place:
     durable: bool = False
     attempt: object | None = None
     control: object | None = None
+    steps: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def of(cls, config: RunnableConfig | None) -> Place:
@@ -81,6 +84,7 @@ class Place:
             durable=said.get("__pregel_checkpointer") is not None,
             attempt=getattr(runtime, "execution_info", None),
             control=getattr(runtime, "control", None),
+            steps=said.get("checkpoint_map") or {},
         )
 
     @property
@@ -105,7 +109,12 @@ class Place:
             return run
         if self.thread is not None:
             return Run(id=self.thread)
-        return Run(id=fresh_run_id() if self.control is None else _RUNS.of(self.control))
+        return Run(id=fresh_run_id() if self.control is None else self.invocation)
+
+    @property
+    def invocation(self) -> str:
+        """A name for the outermost invoke, in this process; empty outside of graphs."""
+        return "" if self.control is None else _RUNS.of(self.control)
 
     def beneath(self, other: Place) -> bool:
         """Whether a pause here also pauses what runs at `other`, and both go on together."""

@@ -23,7 +23,7 @@ from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.migrations import bring_up
-from guardrail.ledger.notes import Remember
+from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.verify import Verification, verify
@@ -261,6 +261,17 @@ class Ledger(Answers):
             value: plain JSON.
         """
         self._writer.submit(Remember(run, name, value), alone=True)
+
+    def remember_also(self, run: str, name: str, value: Any, *, limit: int) -> None:
+        """Add a small JSON value to the list under a name, unless it stands there: whoever adds, none is lost.
+
+        Args:
+            run: as for `remember`.
+            name: what the values are.
+            value: plain JSON.
+            limit: how many are kept; the oldest ones go.
+        """
+        self._writer.submit(RememberAlso(run, name, value, limit), alone=True)
 
     # -- questions -----------------------------------------------------------------------------------
 

@@ -36,6 +36,22 @@ class Remember(Write):
         tx.insert(schema.notes, (self._of, self._name, self._value))
 
 
+class RememberAlso(Remember):
+    """Add a value to the list under a name, unless it stands there; the oldest ones make room."""
+
+    def __init__(self, run: str, name: str, value: Any, limit: int) -> None:
+        super().__init__(run, name, value)
+        self._limit = limit
+
+    def apply(self, tx: Transaction) -> None:
+        """See the class."""
+        added = orjson.loads(self._value)["value"]
+        kept: list[Any] = recall(tx.connection, self._of, self._name) or []
+        if added not in kept:
+            self._value = to_json({"value": [*kept, added][-self._limit :]})
+            super().apply(tx)
+
+
 def recall(connection: Connection, run: str, name: str) -> Any:
     """The value under a name, or None."""
     found = connection.execute(_READ, (run, name)).fetchone()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +18,7 @@ from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command
+from langgraph.types import Command, Send
 from langgraph_supervisor import create_supervisor
 from langgraph_swarm import create_handoff_tool, create_swarm
 
@@ -341,3 +344,155 @@ def test_a_handoff_whose_result_cannot_be_kept_is_still_made_once(guard_that: An
     assert tool_messages(result)[0].text.startswith(
         "RESULT NOT KEPT (ran before; it was not run again): hand_over"
     )
+
+
+def to_payer(*, sends: int = 0, done: Callable[[], Any] = bool) -> Any:
+    @tool
+    def hand_over(call_id: Annotated[str, InjectedToolCallId]) -> Command[Any]:
+        """Hand over to the payer."""
+        done()
+        goto: Any = [Send("payer", {"messages": [("user", "pay")]})] * sends or "payer"
+        update = {"messages": [ToolMessage("handed over", tool_call_id=call_id)]}
+        return Command(goto=goto, graph=Command.PARENT, update=update)
+
+    return hand_over
+
+
+def handing(name: str, **how: Any) -> Any:
+    """An agent that hands over to the payer."""
+    return agent([to_payer(**how)], lambda messages: calling(("hand_over", {}), ids=[name]), name=name)
+
+
+def paying(effects: Effects, ready: Callable[[list[BaseMessage]], int] = lambda messages: 1) -> Any:
+    """An agent that pays what `ready` says, once in each of its runs."""
+
+    def script(messages: list[BaseMessage]) -> AIMessage | str:
+        last = messages[-1]
+        if isinstance(last, ToolMessage) and last.name == "pay":
+            return "paid"
+        return calling(("pay", {"value": ready(messages)}))
+
+    return agent([effects.tool("pay")], script, name="payer")
+
+
+def team(*agents: Any, start: Any = None, checkpointer: Any = None) -> Any:
+    """Agents that all start at once, or where `start` says; the last of them is handed to."""
+    builder = StateGraph(MessagesState)
+    for each in agents:
+        builder.add_node(each.name, each)
+    if start is None:
+        for each in agents[:-1]:
+            builder.add_edge(START, each.name)
+    else:
+        builder.add_conditional_edges(START, start, [each.name for each in agents[:-1]])
+    return builder.compile(name="team", checkpointer=checkpointer)
+
+
+@BOTH
+@pytest.mark.parametrize("sends", [0, 1], ids=["goto", "Send"])
+def test_an_agent_that_two_hand_over_to_at_once_acts_for_neither(
+    guard_that: Any, sends: int, asynchronous: bool
+) -> None:
+    """It would have the rights of whichever came last, and nobody can tell whose work it does."""
+    effects, seen = Effects(), Seen()
+    agents = [handing("boss", sends=sends), handing("intern", sends=sends), paying(effects)]
+    graph = wrap(team(*agents, checkpointer=InMemorySaver()), guard_that(seen))
+    result = run_graph(graph, START_MESSAGES, thread(), asynchronous=asynchronous)
+    denied = [message for message in tool_messages(result) if message.name == "pay"]
+    assert effects.done == []
+    assert sorted(seen.chains) == [("hand_over", ("boss",)), ("hand_over", ("intern",))]
+    why = "2 agents handed over to payer at once, and nobody can tell for whom it acts"
+    assert {message.text.splitlines()[1] for message in denied} == {
+        f"Reason: {why}: boss > payer, intern > payer [guardrail.boundary]"
+    }
+    assert [message.artifact["guardrail"]["codes"] for message in denied] == [["boundary"]] * (1 + sends)
+
+
+@BOTH
+def test_one_agent_may_hand_over_several_times_at_once(guard_that: Any, asynchronous: bool) -> None:
+    effects, seen = Effects(), Seen()
+    graph = wrap(team(handing("boss", sends=2), paying(effects)), guard_that(seen))
+    run_graph(graph, START_MESSAGES, None, asynchronous=asynchronous)
+    assert effects.done == [("pay", 1), ("pay", 1)]
+    assert seen.chains == [("hand_over", ("boss",)), ("pay", ("boss", "payer"))]
+
+
+def test_a_handoff_beside_a_step_is_for_the_next_one(guard_that: Any) -> None:
+    effects, seen, handed, runs = Effects(), Seen(), threading.Event(), [0]
+    guard = guard_that(seen)
+
+    def ready(messages: list[BaseMessage]) -> int:
+        """At work for the intern, it waits until the boss has handed over, too."""
+        handed.wait(10)
+        runs[0] += 1
+        for _ in range(100):
+            if [call.state for call in guard.ledger.calls("t1")][:2] == ["returned", "returned"]:
+                break
+            threading.Event().wait(0.05)
+        threading.Event().wait(0.1)
+        return runs[0]
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("intern", handing("intern"))
+    builder.add_node("boss", handing("boss", done=handed.set))
+    builder.add_node("payer", paying(effects, ready))
+    builder.add_node("later", lambda state: {"messages": []})
+    builder.add_edge(START, "intern")
+    builder.add_edge(START, "later")
+    builder.add_edge("later", "boss")
+    wrap(builder.compile(name="team", checkpointer=InMemorySaver()), guard).invoke(START_MESSAGES, thread())
+    assert effects.done == [("pay", 1), ("pay", 2)]
+    assert [chain for name, chain in seen.chains if name == "pay"] == [("intern", "payer"), ("boss", "payer")]
+
+
+@BOTH
+def test_a_later_handoff_is_not_held_against_an_earlier_one(guard_that: Any, asynchronous: bool) -> None:
+    effects, said = Effects(), list[tuple[str, ...]]()
+
+    def note(given: Any) -> str:
+        if given.call.tool.name == "pay":
+            said.append(given.call.agent.chain)
+        return "allow"
+
+    agents = [handing("boss"), handing("intern"), paying(effects)]
+    graph = team(*agents, start=lambda state: state["messages"][-1].text, checkpointer=InMemorySaver())
+    wrap(graph, guard_that(note))
+    for name in ("boss", "intern", "boss"):
+        run_graph(graph, {"messages": [("user", name)]}, thread(), asynchronous=asynchronous)
+    assert said == [("boss", "payer"), ("intern", "payer"), ("boss", "payer")]
+
+
+def test_a_handoff_over_a_pause_meets_one_that_was_made_before_it(guard_that: Any) -> None:
+    """One agent hands over at once, the other one once it may: both in the same step."""
+    effects = Effects()
+    guard = guard_that(lambda given: "ask" if given.call.agent.id == "boss" else "allow")
+    agents = [handing("boss"), handing("intern"), paying(effects)]
+    graph = wrap(team(*agents, checkpointer=InMemorySaver()), guard)
+    graph.invoke(START_MESSAGES, thread())
+    answer_all(guard)
+    denied = [message for message in tool_messages(graph.invoke(None, thread())) if message.name == "pay"]
+    assert [message.text.split(":")[0] for message in denied] == ["DENIED (nothing was executed)"]
+    assert effects.done == []
+
+
+@pytest.mark.parametrize("config", [None, thread()], ids=["no thread", "one thread"])
+def test_invokes_at_the_same_time_do_not_mix_their_handoffs(guard_that: Any, config: Any) -> None:
+    effects, paid, both = Effects(), dict[int, tuple[str, ...]](), threading.Barrier(2, timeout=20)
+
+    def note(given: Any) -> str:
+        if given.call.tool.name == "pay":
+            paid[given.call.arguments["value"]] = given.call.agent.chain
+        return "allow"
+
+    def ready(messages: list[BaseMessage]) -> int:
+        both.wait()
+        return 1 if messages[0].text == "boss" else 2
+
+    guard = guard_that(note)
+    agents = [handing("boss"), handing("intern"), paying(effects, ready)]
+    graph = wrap(team(*agents, start=lambda state: state["messages"][0].text), guard)
+    with guard.run("shared"), ThreadPoolExecutor(2) as pool:
+        for name in ("boss", "intern"):
+            given = {"messages": [("user", name)]}
+            pool.submit(contextvars.copy_context().run, graph.invoke, given, config)
+    assert paid == {1: ("boss", "payer"), 2: ("intern", "payer")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,15 @@ def test_a_note_that_is_no_json_is_refused(tmp_path: Path) -> None:
         with pytest.raises(LedgerError):
             ledger.remember("r", "chain", object())
         assert ledger.recall("r", "chain") is None
+
+
+def test_what_is_added_to_a_note_is_kept_once_whoever_adds_meanwhile(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "guardrail.db") as ledger:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: ledger.remember_also("r", "list", [n % 16], limit=20), range(64)))
+        assert sorted(ledger.recall("r", "list")) == [[number] for number in range(16)]
+        for number in range(16, 36):
+            ledger.remember_also("r", "list", [number], limit=20)
+        assert ledger.recall("r", "list") == [[number] for number in range(16, 36)]
+        with pytest.raises(LedgerError):
+            ledger.remember_also("r", "list", object(), limit=20)
