@@ -43,7 +43,7 @@ class Item:
         elif self.kind == "remote graph":
             said = "NOT guarded: guard it where it runs"
         elif self.kind == "tool":
-            said = "NOT guarded: use guard_tool (the net refuses it when it is called)"
+            said = "NOT guarded: use guard_tool (the net refuses it, but not in a thread without its context)"
         else:
             said = "NOT guarded: use wrap"
         return f"{self.kind:<13} {self.path}: {', '.join(self.tools)}: {said}"
@@ -55,7 +55,8 @@ class Coverage:
 
     Attributes:
         items: the tool nodes and tools that were found, in the order of their paths.
-        net: tools that were not found are refused when they are called (the graph was wrapped).
+        net: tools that were not found are refused when they are called (the graph was wrapped), but for
+            calls from a thread that was started without a copy of its context.
     """
 
     items: tuple[Item, ...]
@@ -68,7 +69,7 @@ class Coverage:
 
     def __str__(self) -> str:
         net = (
-            "unknown tools are refused when they are called"
+            "unknown tools are refused when they are called, but not in threads without a copy of their context"
             if self.net
             else "NO net: unknown tools run unseen"
         )

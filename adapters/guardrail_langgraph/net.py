@@ -1,8 +1,9 @@
 """The net below everything: no tool of a wrapped graph runs that did not pass the guard.
 
 A callback handler sees every run of a `BaseTool` below the graph, wherever it is started: sync, async,
-nested agents, function nodes, tasks. It cannot see plain function calls (`tool.func(…)`), nor tools
-whose caller replaces the callbacks.
+nested agents, function nodes, tasks. It cannot see plain function calls (`tool.func(…)`), tools whose
+caller replaces the callbacks, nor tools that are called in a bare `threading.Thread` or executor:
+callbacks travel in context variables, which those do not copy.
 """
 
 from __future__ import annotations

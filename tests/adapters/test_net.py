@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,6 +51,27 @@ def test_the_net_stops_a_loose_tool_and_records_it(guard_that: Any, asynchronous
     assert effects.done == []
     assert [(listed.tool, listed.agent, listed.state) for listed in guard.ledger.calls("t1")] == [
         ("local/loose", "outer", "denied")
+    ]
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["context copied", "bare thread"])
+def test_the_net_is_where_the_context_is_as_the_report_says(guard_that: Any, copied: bool) -> None:
+    """A bare thread has none, and nothing there can tell what started it: documented, and out of reach."""
+    effects = Effects()
+    loose = effects.tool("loose")
+
+    def start(state: Any) -> dict[str, Any]:
+        work = partial(copy_context().run, loose.invoke) if copied else loose.invoke
+        with ThreadPoolExecutor(1) as pool:
+            return {"messages": [pool.submit(work, {"value": 1}).result()]}
+
+    graph = wrap(one_node(start), guard_that())
+    with pytest.raises(Denied) if copied else nullcontext():
+        graph.invoke(START_MESSAGES)
+    assert effects.done == ([] if copied else [("loose", 1)])
+    assert [line.partition(", but")[2] for line in str(coverage(graph)).splitlines()] == [
+        " not in a thread without its context)",
+        " not in threads without a copy of their context",
     ]
 
 
