@@ -58,7 +58,7 @@ agentdojo: $(DOJO)/.ready ## AgentDojo through the real adapter; ARGS="--every 1
 
 lock: $(READY) ## resolve the lock files anew (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --extra langgraph --extra serve --group dev pyproject.toml -o requirements.lock
+	  --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
 

@@ -48,6 +48,7 @@ from guardrail.settings import (
     one_table_each,
     yes_or_no,
 )
+from guardrail.slack_settings import SlackSettings
 from guardrail.standing import ApprovalPolicy
 from guardrail.voting import Voting
 
@@ -81,6 +82,7 @@ class Config(BaseSettings):
         approvals: how people are asked.
         serve: the approval service.
         resume: how a suspended run goes on.
+        slack: where they are asked in Slack; None = they are not.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
@@ -100,6 +102,7 @@ class Config(BaseSettings):
     approvals: ApprovalSettings = ApprovalSettings()
     serve: ServeSettings = ServeSettings()
     resume: ResumeSettings = ResumeSettings()
+    slack: SlackSettings | None = None
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @classmethod
@@ -211,7 +214,8 @@ class Config(BaseSettings):
     @property
     def channels(self) -> tuple[str, ...]:
         """The channels that are told of requests."""
-        return (RESUME,) if self.resume.callable else ()
+        resuming = (RESUME,) if self.resume.callable else ()
+        return (*resuming, *(self.slack.channels if self.slack is not None else ()))
 
     def asking(self, *, signing: bool = False) -> Asking:
         """How people are asked.

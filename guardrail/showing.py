@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 from guardrail.approvals import Approval
 from guardrail.canonical import canonical
@@ -61,8 +61,7 @@ class Shown:
         arguments: masked, where they are.
         size: of the canonical form that runs, in bytes; 0 where it was erased.
         hidden: JSON pointers to what is not shown.
-        edits: id of the request whose arguments a person has edited into these; None where nobody has.
-        changes: what differs from those.
+        changes: what differs from the request whose arguments a person has changed into these.
         claimed: what the agent says of its own call. Nobody has checked it.
         ended: how the call stands that was asked for; None where it has not been admitted.
     """
@@ -71,7 +70,6 @@ class Shown:
     arguments: Mapping[str, Any]
     size: int
     hidden: tuple[str, ...] = ()
-    edits: str | None = None
     changes: tuple[Change, ...] = ()
     claimed: str = ""
     ended: CallState | None = None
@@ -117,7 +115,8 @@ class Shown:
             ("expires", it.expires_at),
             ("run", it.run),
             ("call", f"call_{it.key[:16]}"),
-            ("edited", f"from request {self.edits}" if self.edits else ""),
+            ("changed", f"by {it.edited_by}; before, it was request {it.edits}" if it.edits else ""),
+            ("waiting", f"{it.count} identical calls; one yes runs one of them" if it.count > 1 else ""),
             ("digest", it.digest),
         ]  # fmt: skip
         return tuple((name, visible(value)) for name, value in found if value)
@@ -137,6 +136,9 @@ def show(ledger: Ledger, approval: str, *, key: bytes, hide: Iterable[str] = ())
     """
     found = ledger.approval(approval)
     shown = _arguments(ledger, found, key=key, hide=tuple(hide))
+    if found.edits is not None:
+        before = _arguments(ledger, ledger.approval(found.edits), key=key, hide=tuple(hide))
+        shown = replace(shown, changes=tuple(changes(before.arguments, shown.arguments)))
     return replace(shown, ended=_ended(ledger, found))
 
 
@@ -161,8 +163,8 @@ def changes(before: Any, after: Any, at: str = "") -> Iterator[Change]:
                 yield from changes(old[name], new[name], place)
             else:
                 yield Change(pointer=place, before=_value(old, name), after=_value(new, name))
-    elif (pairs := _pairs(before, after)) is not None:
-        for index, pair in enumerate(pairs):
+    elif _is_list(before) and _is_list(after) and len(before) == len(after):
+        for index, pair in enumerate(zip(before, after, strict=True)):
             yield from changes(*pair, f"{at}/{index}")
     elif canonical(before) != canonical(after):
         yield Change(
@@ -170,12 +172,8 @@ def changes(before: Any, after: Any, at: str = "") -> Iterator[Change]:
         )
 
 
-def _pairs(before: Any, after: Any) -> list[tuple[Any, Any]] | None:
-    """The members of two lists of one length, side by side."""
-    if not isinstance(before, list) or not isinstance(after, list):
-        return None
-    old, new = cast("list[Any]", before), cast("list[Any]", after)
-    return list(zip(old, new, strict=True)) if len(old) == len(new) else None
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _value(members: Mapping[str, Any], name: str) -> str | None:
@@ -195,9 +193,12 @@ def _arguments(ledger: Ledger, approval: Approval, *, key: bytes, hide: tuple[st
 
 
 def _ended(ledger: Ledger, approval: Approval) -> CallState | None:
-    """How the call stands, where it was admitted under this approval."""
+    """How the call stands that was admitted under this approval: the one that asked, or an identical one."""
     try:
-        call = ledger.call(approval.key)
+        first = ledger.call(approval.key)
     except Conflict:
         return None
-    return call.state if call.approval == approval.id else None
+    if first.approval == approval.id:
+        return first.state
+    others = ledger.calls(approval.run) if approval.count > 1 else ()
+    return next((call.state for call in others if call.approval == approval.id), None)

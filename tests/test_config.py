@@ -16,6 +16,7 @@ from guardrail.bundles import shipped_folder
 from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
+from guardrail.slack_settings import SlackSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 
@@ -76,6 +77,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
             "connections": 200,
         },
         "resume": {"callable": None},
+        "slack": None,
     }
 
 
@@ -201,6 +203,7 @@ def models() -> dict[str, type[BaseModel]]:
         "`[approvals]`": module.ApprovalSettings,
         "`[serve]`": module.ServeSettings,
         "`[resume]`": module.ResumeSettings,
+        "`[slack]`": SlackSettings,
     }
 
 
@@ -223,6 +226,7 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         "`[approvals]`": [used["approvals"]],
         "`[serve]`": [used["serve"]],
         "`[resume]`": [used["resume"]],
+        "`[slack]`": [used["slack"]],
     }
     found = {title: {key for table in each for key in table} for title, each in tables.items()}
     assert found == {title: set(model.model_fields) for title, model in models().items()}

@@ -87,6 +87,15 @@ def test_how_the_call_ended_is_shown_once_it_was_admitted(guard_that: GuardThat,
     assert [show(ledger, approval, key=KEY).ended for approval in (waiting, used)] == [None, "returned"]
 
 
+def test_identical_calls_that_wait_are_counted(guard_that: GuardThat, ledger: Ledger):
+    guard = guard_that("ask")
+    assert asked(guard, to="bob") == asked(guard, to="bob")
+    (request,) = ledger.approvals()
+    assert ("waiting", "2 identical calls; one yes runs one of them") in show(
+        ledger, request.id, key=KEY
+    ).facts
+
+
 def test_changes_are_told_leaf_by_leaf():
     before = {"to": "bob", "amount": 5, "lines": [1, 2], "memo": "a", "at": {"x": 1, "y": 2}}
     after = {"to": "b\u043eb", "amount": 5, "lines": [1, 3], "note": "b", "at": {"x": 1, "y": 3}}

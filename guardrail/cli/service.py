@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from guardrail.cli.adapters import adapter
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load, opened
 from guardrail.cli.output import Output
 from guardrail.errors import ConfigError
 from guardrail.visible import visible
 
 if TYPE_CHECKING:
+    from guardrail.channels import Channel
     from guardrail.config import Config
     from guardrail.delivery import Delivery
     from guardrail.ledger import Ledger
@@ -57,13 +59,19 @@ def application(settings: Config) -> Generator[Any]:
     from guardrail.service import Parts, create_app  # noqa: PLC0415
     from guardrail.tokens import Tokens  # noqa: PLC0415
 
-    ledger = settings.open_ledger(signing=True)
-    try:
-        voting = settings.voting(ledger)
-        channels: list[Any] = []
+    with ExitStack() as opened:
+        ledger = opened.enter_context(settings.open_ledger(signing=True))
+        voting = opened.enter_context(closing(settings.voting(ledger)))
+        channels: list[Channel] = []
         mounts: dict[str, Any] = {}
         if settings.resume.callable and settings.approvals.grants != "required":
             channels.append(_resuming(settings, ledger))
+        if settings.slack is not None:
+            connection = adapter("slack", "connection", needed_by="[slack]")
+            slack = opened.enter_context(closing(connection.connect(settings, ledger=ledger, voting=voting)))
+            channels.extend(slack.channels)
+            if slack.endpoint is not None:
+                mounts["/slack"] = slack.endpoint.app
         parts = Parts(
             ledger=ledger,
             voting=voting,
@@ -72,14 +80,8 @@ def application(settings: Config) -> Generator[Any]:
             delivery=_delivery(settings, ledger, channels),
             operators=settings.serve.operators,
         )
-        try:
-            yield create_app(
-                parts, mounts=mounts, body=settings.serve.body_bytes, seconds=settings.serve.body_within
-            )
-        finally:
-            voting.close()
-    finally:
-        ledger.close()
+        limits = settings.serve
+        yield create_app(parts, mounts=mounts, body=limits.body_bytes, seconds=limits.body_within)
 
 
 def token(
@@ -241,7 +243,7 @@ def _resuming(settings: Config, ledger: Ledger) -> Any:
     return Resuming(ledger, _function(settings))
 
 
-def _delivery(settings: Config, ledger: Ledger, channels: list[Any]) -> Delivery:
+def _delivery(settings: Config, ledger: Ledger, channels: list[Channel]) -> Delivery:
     from guardrail.delivery import Delivery  # noqa: PLC0415
 
     return Delivery(ledger, channels, _showing(settings, ledger))
