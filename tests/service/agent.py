@@ -1,14 +1,8 @@
-"""An agent's process: makes its calls one after the other, waits for people at each, and is killed at any moment.
-
-    python -m tests.service.agent FOLDER FIRST LAST
-
-Its effect is one line in a file, flushed to the disk. Started again it makes the same calls again.
-"""
+"""An agent's calls, which people are asked about; the effect of each is one line in a file, flushed to the disk."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +26,3 @@ def attempt(guard: Guardrail, folder: Path, number: int, **arguments: Any) -> At
         return f"paid {judged.arguments['number']}"
 
     return Attempt(call=call, invoke=act)
-
-
-def main() -> None:
-    """See the module."""
-    folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    with Guardrail.from_config(folder / "guardrail.toml") as guard:
-        for number in range(first, last):
-            outcome = guard.perform(attempt(guard, folder, number), waiting="wait")
-            assert outcome.status in ("returned", "unknown"), outcome
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,15 @@ def environment(path: Path | None = None) -> dict[str, str]:
 
 
 class Instance:
-    """One running process of the service."""
+    """One running process of the service: `guardrail serve`, or another command that comes to the same."""
 
-    def __init__(self, folder: Path, number: int, path: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, number: int, path: Path | None = None, command: Sequence[str] = ()
+    ) -> None:
         self.log_path = folder / f"serve-{number}.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "guardrail.cli", "serve"],
+                [sys.executable, "-m", *(command or ("guardrail.cli",)), "serve"],
                 cwd=folder,
                 stderr=log,
                 stdout=log,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import random
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +15,9 @@ import httpx
 import pytest
 
 from guardrail.tokens import Tokens
-from tests.service.conftest import CONFIG, Deployment, Instance, environment
+from tests.service.conftest import CONFIG, Deployment, environment
 
 ROOT = Path(__file__).parents[2]
-SOAK = bool(os.environ.get("GUARDRAIL_SOAK"))
-KILLS = 200 if SOAK else 8
-QUORUM = ("ben", "eve")
-
-
-def agent(folder: Path, first: int, last: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.service.agent", str(folder), str(first), str(last)]
-    with (folder / "agent.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
 
 
 def test_it_stops_gracefully_finishes_what_it_answers_and_logs_no_secret(deployment: Deployment) -> None:
@@ -115,75 +103,6 @@ def test_eight_approvers_at_two_instances_make_one_decision(deployment: Deployme
     assert Counter(status for status, _ in answers) == {200: 1, 409: 7}
     assert all("is already approved by person-" in text for status, text in answers if status == 409)
     assert (shown["state"], len(shown["votes"])) == ("approved", 1)
-
-
-class Approver(threading.Thread):
-    """People who say yes to whatever waits, through whichever instance answers, until they are told to stop."""
-
-    def __init__(self, deployment: Deployment, number: int) -> None:
-        super().__init__(daemon=True)
-        command = [sys.executable, "-m", "tests.service.approver", str(deployment.folder)]
-        command += [deployment.token(person) for person in QUORUM]
-        with (deployment.folder / f"approver-{number}.log").open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(30)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_agent_service_and_approver_killed_at_any_moment_lose_nothing_and_run_nothing_twice(
-    deployment: Deployment,
-) -> None:
-    deployment.configure(quorum=2, grants=True)
-    dice = random.Random(20260131)
-    folder, calls = deployment.folder, KILLS * 2
-    service, approver, worker = started(deployment), Approver(deployment, 0), agent(folder, 0, calls)
-    for turn in range(KILLS):
-        time.sleep(dice.uniform(0.2, 2.5))
-        match dice.choice(["service", "approver", "agent"]):
-            case "service":
-                service.kill()
-                service = started(deployment)
-            case "approver":
-                approver.kill()
-                approver = Approver(deployment, turn + 1)
-            case _:
-                worker.kill()
-                worker.wait(30)
-                worker = agent(folder, 0, calls)
-    assert worker.wait(600) == 0, (folder / "agent.log").read_text()
-    approver.kill()
-    effects = Counter(deployment.effects)
-    with deployment.config.open_ledger() as ledger:
-        stored = {call.id: call for call in ledger.calls("run")}
-        requests = {request.id: request for request in ledger.approvals()}
-        verification = ledger.verify()
-    assert verification.ok, verification.claim
-    assert max(effects.values()) == 1
-    assert stored.keys() == {str(number) for number in range(calls)}
-    assert {call.state for call in stored.values()} <= {"returned", "unknown"}
-    assert {number for number, call in stored.items() if call.state == "returned"} <= effects.keys()
-    for number in effects:
-        used = requests[stored[number].approval or ""]
-        assert (used.state, {vote.person for vote in used.votes}) == ("consumed", set(QUORUM))
-    with service.client(deployment.token("mia")) as client:
-        for request in list(requests.values())[:5]:
-            late = client.post(f"/v1/requests/{request.id}/votes", json={"answer": "approve"})
-            assert (late.status_code, "is already consumed by" in late.text) == (409, True)
-    assert service.stop() == 0
-
-
-def started(deployment: Deployment) -> Instance:
-    """A service, and where it answers for whoever looks."""
-    service = deployment.serve()
-    path = deployment.folder / "url"
-    beside = path.with_suffix(".new")
-    beside.write_text(service.url)
-    beside.replace(path)
-    return service
 
 
 def test_commands_of_the_service(deployment: Deployment) -> None:
