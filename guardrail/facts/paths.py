@@ -122,6 +122,8 @@ def _follow(text: str, folder: Path) -> _Place:
     while ahead:
         name, linked = ahead.pop()
         if name in {"", "."}:
+            if place.mode is not None and not stat.S_ISDIR(place.mode):
+                raise NotUnderstoodError("it goes on from something that is no folder")
             continue
         if name == "..":
             if place.mode is None or not stat.S_ISDIR(place.mode):
@@ -155,7 +157,7 @@ def _step(place: _Place, name: str, *, linked: bool) -> str | None:
         raise NotUnderstoodError("it goes through a loop of links")
     if beneath.startswith("/proc/"):
         raise NotUnderstoodError("it goes through a link of /proc, which leads elsewhere than it says")
-    target = str(Path(beneath).readlink())
+    target = os.readlink(beneath)  # noqa: PTH115  a Path would drop the end of `file/.`, which leads nowhere
     if target.startswith("/"):
         place.at = "/"
     return target

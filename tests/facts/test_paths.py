@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.facts.extractor import Findings, NotUnderstoodError, Surroundings
@@ -219,6 +219,8 @@ def build(top: Path, layout: list[tuple[str, str]]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(layout=LAYOUT, text=PARTS)
+@example(layout=[("a", "file"), ("b", "TOP/a/.")], text="b")
+@example(layout=[("a", "file")], text="a/")
 def test_nothing_resolved_inside_a_root_really_lies_outside(layout: list[tuple[str, str]], text: str):
     """Against the system's own answer, in a folder of random files and links."""
     with tempfile.TemporaryDirectory() as name:
