@@ -19,7 +19,7 @@ from guardrail.config import Config
 from guardrail.decisions import Decision, ReasonCode, attended, refuse
 from guardrail.declarations import Found, defined
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
-from guardrail.errors import LedgerError
+from guardrail.errors import LedgerError, PolicyError
 from guardrail.execution import Attempt
 from guardrail.facts import extract
 from guardrail.ledger import Ledger
@@ -311,10 +311,10 @@ class Guardrail:
     def judge(self, call: Call) -> Decided:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
         decision, given = self._judged(call)
-        if not self._keep(decision.revision):  # activated anew in between: what decides now has to be asked
+        if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
             decision, given = self._judged(call)
-            if not self._keep(decision.revision):
-                decision = refuse("policy.error", _UNKEPT, revision=decision.revision)
+            if wrong := self._unkept(decision.revision):
+                decision = refuse("policy.error", wrong, revision=decision.revision)
         bounds, observe = self.boundaries, self.mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
         asks = decision.effect == "ask" and not observe
@@ -338,16 +338,19 @@ class Guardrail:
             decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
         return decision, given
 
-    def _keep(self, revision: str) -> bool:
-        """Store the policy behind a decision before the decision is recorded, if it is still the active one."""
+    def _unkept(self, revision: str) -> str:
+        """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
         if revision in self._kept:
-            return True
-        bundle = self.policy.bundle
-        if self.policy.revision != revision:
-            return False
+            return ""
+        try:
+            bundle, active = self.policy.bundle, self.policy.revision
+        except PolicyError as error:
+            return error.message
+        if active != revision:
+            return _UNKEPT
         self.ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
         self._kept.add(revision)
-        return True
+        return ""
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 
