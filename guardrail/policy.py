@@ -157,7 +157,9 @@ def _answer(policy: Policy, given: PolicyInput) -> Decision:
     decision = policy.decide(given)
     if wrong := fault(decision):
         message = f"{type(policy).__name__} gave no well-formed decision: {wrong}"[:500]
-        return refuse("policy.malformed", message, fix=_FAULTY)
+        return replace(
+            refuse("policy.malformed", message, fix=_FAULTY), mask=("",)
+        )  # what it hides is not known
     return decision
 
 

@@ -140,6 +140,13 @@ def test_what_is_no_well_formed_decision_is_a_deny(case: str, tmp_path: Path):
     assert message.startswith(f"Own gave no well-formed decision: {wrong}")
 
 
+def test_of_a_decision_that_is_not_well_formed_nothing_is_shown(ledger: Ledger):
+    guard = Guardrail(policy=Own(replace(ALLOW, reasons=(), mask=("/object",))), ledger=ledger)
+    with pytest.raises(Denied) as caught:
+        guard.tool([].append, agent="payer", name="send")("s3cret")
+    assert str(caught.value).splitlines()[0] == "DENIED (nothing was executed): send"
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_policy_that_cannot_say_what_it_is_or_decides_is_a_deny(case: str, tmp_path: Path):
     policy, wrong = BROKEN[case]
