@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +97,32 @@ def test_what_only_promises_a_result_is_no_result(guard_that: GuardThat, world: 
     with pytest.raises(InvalidTool, match="acts later"):
         send("bob")
     assert world.sent == []
+
+
+class Rows:
+    """What is read one by one, from the loop."""
+
+    def __aiter__(self) -> "Rows":
+        return self
+
+    async def __anext__(self) -> str:
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize(
+    "lazy",
+    [
+        lambda to: map(str.upper, [to]),
+        lambda to: (to for _ in range(1)),
+        lambda to: filter(None, [to]),
+        lambda to: iter([to]),
+        lambda to: Rows(),
+        lambda to: Future(),
+    ],
+)
+def test_what_acts_when_it_is_walked_through_is_no_result(guard_that: GuardThat, lazy: Any):
+    with pytest.raises(InvalidTool, match="acts later"):
+        guard_that().tool(lazy, agent="payer", name="send")("bob")
 
 
 def test_a_declared_argument_that_the_tool_does_not_have_is_refused(guard_that: GuardThat, world: World):
