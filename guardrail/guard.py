@@ -15,11 +15,12 @@ from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
-from guardrail.config import Config
+from guardrail.checks import check_choice, check_name, check_pointers
+from guardrail.config import Config, Durability, Mode
 from guardrail.decisions import Decision, ReasonCode, attended, refuse
 from guardrail.declarations import Found, defined
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
-from guardrail.errors import LedgerError, PolicyError
+from guardrail.errors import InvalidArguments, InvalidTool, LedgerError, PolicyError
 from guardrail.execution import Attempt
 from guardrail.facts import extract
 from guardrail.ledger import Ledger
@@ -32,12 +33,6 @@ from guardrail.settings import ToolSettings
 from guardrail.telemetry import CallSpan
 from guardrail.voting import Voting
 from guardrail.wrapping import guarded
-
-Mode = Literal["enforce", "observe"]
-"""`observe` decides and records, and enforces nothing but halts."""
-
-Durability = Literal["durable", "buffered"]
-"""Whether an outcome is waited for, or rides the next commit (at most 20 ms later)."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _REMEMBERED: Final = 10_000
@@ -63,7 +58,7 @@ class Guardrail:
         clock: the time, for tests.
 
     Raises:
-        ConfigError: nothing decides: neither a policy nor boundaries are given.
+        ConfigError: nothing decides, neither a policy nor boundaries; or one of the words is not what it may be.
     """
 
     def __init__(
@@ -83,6 +78,9 @@ class Guardrail:
         hide: Sequence[str] = (),
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        check_choice("mode", mode, Mode)
+        check_choice("outcome", outcome, Durability)
+        self._hide = check_pointers("hide", hide)
         policies = list(policy) if isinstance(policy, Sequence) else [policy]
         self.boundaries = boundaries
         self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
@@ -104,7 +102,6 @@ class Guardrail:
         }
         self._attributes = dict(agents or {})
         self._principals = dict(principals or {})
-        self._hide = tuple(hide)
         self._clock = clock or _utc_now
         self._kept: set[str] = set()
         self._agents: dict[tuple[str, ...], Agent] = {}
@@ -178,6 +175,7 @@ class Guardrail:
             InvalidArguments: an id is no text that every reader takes for the same.
         """
         if not isinstance(principal, Principal):
+            check_name("the id of the principal", principal, InvalidArguments)
             principal = Principal(id=principal, attributes=self._principals.get(principal, {}))
         run = Run(id=id or fresh_run_id(), principal=principal, task=task)
         self.start(run)
@@ -229,7 +227,8 @@ class Guardrail:
                 by raising `Waiting`.
 
         Raises:
-            InvalidTool: the function cannot be guarded (a generator, annotations without a schema).
+            InvalidTool: the function cannot be guarded (a generator, annotations without a schema), or one of
+                the words above is not what it may be.
 
         The guarded function raises `Denied` (or `Rejected`, `Waiting`), `UnknownOutcome` or `ResultNotKept`
         where there is no result; the message is what a model should read.
@@ -258,8 +257,10 @@ class Guardrail:
         """The definition of a tool: what the adapter found, under what the configuration declares.
 
         Raises:
-            InvalidTool: the name is outside the rule, or an argument is declared that the tool does not have.
+            InvalidTool: the name is outside the rule, or there is no such effect, kind or argument.
         """
+        for argument, kind in (kinds or {}).items():
+            check_choice(f"the kind of {argument!r} of {server}/{name}", kind, ArgumentKind, InvalidTool)
         declared = self._tools.get(f"{server}/{name}", ToolSettings())
         found = Found(name=name, server=server, description=description, schema=schema or {}, effect=effect)
         return defined(found, {**(kinds or {}), **declared.kinds}, declared)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from guardrail.calls import ArgumentKind, Call, Effect, Tool
 from guardrail.canonical import canonical
+from guardrail.checks import check_choice, check_name
 from guardrail.errors import (
     CallError,
     Denied,
@@ -43,6 +44,8 @@ def guarded(
     waiting: Literal["wait", "answer"],
 ) -> _F:
     """See `Guardrail.tool`."""
+    check_name("the agent", agent, InvalidTool)
+    check_choice("waiting", waiting, Literal["wait", "answer"], InvalidTool)
     signature = Signature(function)
     tool = guard.tool_definition(
         name=name or signature.name,
