@@ -227,8 +227,7 @@ class Guardrail:
                 by raising `Waiting`.
 
         Raises:
-            InvalidTool: the function cannot be guarded (a generator, annotations without a schema), or one of
-                the words above is not what it may be.
+            InvalidTool: the function cannot be guarded (a generator, no schema), or a word is not what it may be.
 
         The guarded function raises `Denied` (or `Rejected`, `Waiting`), `UnknownOutcome` or `ResultNotKept`
         where there is no result; the message is what a model should read.
