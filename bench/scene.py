@@ -15,8 +15,9 @@ from measuring import Stopwatch
 
 from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import Bundle
+from guardrail.config import Durability
 from guardrail.decisions import Decision
-from guardrail.guard import Durability, Guardrail
+from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger, schema
 from guardrail.ledger.connection import driver
 from guardrail.policy import Policy, PolicyInput

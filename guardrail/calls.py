@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from guardrail.canonical import canonical, check_text, digest, escaped, thaw
+from guardrail.checks import check_choice, check_name
 from guardrail.errors import InvalidArguments, InvalidTool
 
 Effect = Literal["read", "write", "irreversible"]
@@ -53,6 +54,8 @@ class Agent:
     def __post_init__(self) -> None:
         if not self.chain:
             object.__setattr__(self, "chain", (self.id,))
+        for name in self.chain:
+            check_name("an agent", name, InvalidTool)
         if self.chain[-1] != self.id:
             raise InvalidTool(f"the chain {self.chain} does not end in the acting agent {self.id!r}")
 
@@ -95,6 +98,7 @@ class Tool:
                     f"the tool {word} {text!r} is not made of ASCII letters, digits, '_', '-' and '.' (1 to 128)",
                     fix="rename it: look-alike letters in tool names are refused",
                 )
+        check_choice(f"the effect of {self.title}", self.effect, Effect, InvalidTool)
 
     @cached_property
     def title(self) -> str:

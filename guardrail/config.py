@@ -52,6 +52,12 @@ from guardrail.slack_settings import SlackSettings
 from guardrail.standing import ApprovalPolicy
 from guardrail.voting import Voting
 
+Mode = Literal["enforce", "observe"]
+"""`observe` decides and records, and enforces nothing but halts."""
+
+Durability = Literal["durable", "buffered"]
+"""Whether an outcome is waited for, or rides the next commit (at most 20 ms later)."""
+
 ENVIRONMENT: Final = {"mode": "GUARDRAIL_MODE", "outcome": "GUARDRAIL_OUTCOME", "strict": "GUARDRAIL_STRICT"}
 """The settings that an environment variable overrides."""
 
@@ -87,8 +93,8 @@ class Config(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
 
-    mode: Literal["enforce", "observe"] = "enforce"
-    outcome: Literal["durable", "buffered"] = "durable"
+    mode: Mode = "enforce"
+    outcome: Durability = "durable"
     strict: Annotated[bool, BeforeValidator(yes_or_no)] = False
     ledger: LedgerSettings = LedgerSettings()
     policies: PolicySettings = PolicySettings()

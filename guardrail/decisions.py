@@ -7,9 +7,12 @@ whose reason carries a `code` of its own, so that a broken policy never reads li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_args
+
+from guardrail.pointers import tokens
 
 Verdict = Literal["allow", "ask", "deny"]
 """What is to happen with a call."""
@@ -41,6 +44,13 @@ ReasonCode = Literal[
 ]
 """Why, in a closed set that programs can branch on."""
 
+MAX_QUORUM: Final = 100
+"""People that one ask may want."""
+MAX_EXPIRY: Final = 365 * 86_400.0
+"""The longest that one ask may wait, in seconds."""
+
+_EFFECTS: Final = get_args(Verdict)
+_CODES: Final = get_args(ReasonCode)
 _STRICTNESS: Final[Mapping[str, int]] = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -150,6 +160,92 @@ def refuse(
     """A deny with one reason."""
     reason = Reason(rule=rule or f"guardrail.{code}", message=message, fix=fix, code=code)
     return Decision(effect="deny", reasons=(reason,), revision=revision)
+
+
+def fault(decision: object) -> str:
+    """What is wrong with the answer of a policy, in words; empty where it is a well-formed decision.
+
+    Whoever writes a policy in Python may return anything: types are hints there. What is not of the closed
+    sets and ranges that these classes name would be understood by nobody, or would read like a yes.
+    """
+    if not isinstance(decision, Decision):
+        return f"it is a {type(decision).__name__}, not a Decision"
+    if decision.effect not in _EFFECTS:
+        return f"its effect is {decision.effect!r}, which is none of {', '.join(_EFFECTS)}"
+    if not (decision.reasons and _all(decision.reasons, _is_reason)):
+        return "its reasons are not a tuple of one or more well-formed Reason"
+    if not _all(decision.observed, _is_reason):
+        return "what it observed is not a tuple of well-formed Reason"
+    if not _all(decision.asks, _is_ask) or bool(decision.asks) != (decision.effect == "ask"):
+        return "an ask has a tuple of one or more well-formed Ask, and nothing else has any"
+    if not _all(decision.obligations, _is_obligation):
+        return "its obligations are not a tuple of well-formed redact, replace or deadline"
+    if not _all(decision.mask, _is_pointer):
+        return "its mask is not a tuple of JSON pointers"
+    return "" if decision.revision == "" or _is_text(decision.revision) else "its revision is no text"
+
+
+def _all(items: object, check: Callable[[Any], bool]) -> bool:
+    if items == ():
+        return True
+    return isinstance(items, tuple) and all(map(check, cast("tuple[object, ...]", items)))
+
+
+def _is_text(value: object) -> bool:
+    """A text that says something, and that can be written down."""
+    if not isinstance(value, str) or not value:
+        return False
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _speaks(item: Reason | Ask) -> bool:
+    return _is_text(item.rule) and _is_text(item.message) and (item.fix is None or _is_text(item.fix))
+
+
+def _is_reason(item: object) -> bool:
+    return isinstance(item, Reason) and _speaks(item) and item.code in _CODES
+
+
+def _is_ask(item: object) -> bool:
+    return (
+        isinstance(item, Ask)
+        and _speaks(item)
+        and _all(item.approvers, _is_text)
+        and type(item.quorum) is int
+        and 1 <= item.quorum <= (len(set(item.approvers)) or MAX_QUORUM)
+        and _is_positive(item.expires_in)
+        and item.expires_in <= MAX_EXPIRY
+    )
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) in {int, float} and math.isfinite(cast("float", value)) and cast("float", value) > 0
+
+
+def _is_pointer(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        tokens(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_part(value: object) -> bool:
+    """Whether this points to a part of the arguments: all of them at once are not changed."""
+    return value != "" and _is_pointer(value)
+
+
+def _is_obligation(item: object) -> bool:
+    if not isinstance(item, Obligation):
+        return False
+    value: object = item.value
+    if item.name == "redact" and isinstance(value, list | tuple):
+        return all(map(_is_part, cast("list[object] | tuple[object, ...]", value)))
+    if item.name == "replace" and isinstance(value, dict):
+        return all(map(_is_part, cast("dict[object, object]", value)))
+    return item.name == "deadline" and _is_positive(value)
 
 
 def strictest(decisions: Iterable[Decision], *, revision: str) -> Decision:

@@ -123,3 +123,13 @@ class Overtaken(Conflict):
 
 class VerificationFailed(LedgerError):
     """The stored records are not what was written; the message names the first bad one."""
+
+
+def told(error: BaseException) -> str:
+    """What was raised, in one text: its type and what it says, even where it fails to say anything."""
+    kind = type(error).__name__
+    try:
+        words = f"{kind}: {error}"
+    except Exception:  # noqa: BLE001  (somebody else's error, whose `__str__` may raise anything)
+        words = f"{kind} (it cannot be put into words)"
+    return words.encode("utf-8", "backslashreplace").decode()

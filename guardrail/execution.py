@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from guardrail.calls import Call
+from guardrail.errors import told
 from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
 
 
@@ -135,7 +136,7 @@ def _failed(attempt: Attempt, error: BaseException) -> Outcome:
     return Outcome(
         status=status,
         error=error,
-        message=f"{type(error).__name__}: {error}"[:2000],
+        message=told(error)[:2000],
         value=error if status == "returned" else None,
         heading="UNKNOWN OUTCOME" if status == "unknown" else None,
     )

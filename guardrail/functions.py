@@ -74,7 +74,12 @@ class Signature:
                 f"a{index}": (annotation, _aliased(default, name))
                 for index, (name, (annotation, default)) in enumerate(fields.items())
             }
-            config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, validate_default=True)
+            config = ConfigDict(
+                extra="forbid",
+                arbitrary_types_allowed=False,
+                validate_default=True,
+                ser_json_inf_nan="constants",  # not null: NaN stays what it is, and is refused as such
+            )
             return create_model(self.name, __config__=config, **numbered)
         except (PydanticSchemaGenerationError, PydanticUserError, NameError, TypeError) as error:
             raise InvalidTool(

@@ -15,11 +15,12 @@ from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
-from guardrail.config import Config
+from guardrail.checks import check_choice, check_name, check_pointers
+from guardrail.config import Config, Durability, Mode
 from guardrail.decisions import Decision, ReasonCode, attended, refuse
 from guardrail.declarations import Found, defined
 from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
-from guardrail.errors import LedgerError
+from guardrail.errors import InvalidArguments, InvalidTool, LedgerError, PolicyError
 from guardrail.execution import Attempt
 from guardrail.facts import extract
 from guardrail.ledger import Ledger
@@ -32,12 +33,6 @@ from guardrail.settings import ToolSettings
 from guardrail.telemetry import CallSpan
 from guardrail.voting import Voting
 from guardrail.wrapping import guarded
-
-Mode = Literal["enforce", "observe"]
-"""`observe` decides and records, and enforces nothing but halts."""
-
-Durability = Literal["durable", "buffered"]
-"""Whether an outcome is waited for, or rides the next commit (at most 20 ms later)."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _REMEMBERED: Final = 10_000
@@ -63,7 +58,7 @@ class Guardrail:
         clock: the time, for tests.
 
     Raises:
-        ConfigError: nothing decides: neither a policy nor boundaries are given.
+        ConfigError: nothing decides, neither a policy nor boundaries; or one of the words is not what it may be.
     """
 
     def __init__(
@@ -83,6 +78,9 @@ class Guardrail:
         hide: Sequence[str] = (),
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        check_choice("mode", mode, Mode)
+        check_choice("outcome", outcome, Durability)
+        self._hide = check_pointers("hide", hide)
         policies = list(policy) if isinstance(policy, Sequence) else [policy]
         self.boundaries = boundaries
         self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
@@ -104,7 +102,6 @@ class Guardrail:
         }
         self._attributes = dict(agents or {})
         self._principals = dict(principals or {})
-        self._hide = tuple(hide)
         self._clock = clock or _utc_now
         self._kept: set[str] = set()
         self._agents: dict[tuple[str, ...], Agent] = {}
@@ -178,6 +175,7 @@ class Guardrail:
             InvalidArguments: an id is no text that every reader takes for the same.
         """
         if not isinstance(principal, Principal):
+            check_name("the id of the principal", principal, InvalidArguments)
             principal = Principal(id=principal, attributes=self._principals.get(principal, {}))
         run = Run(id=id or fresh_run_id(), principal=principal, task=task)
         self.start(run)
@@ -229,7 +227,7 @@ class Guardrail:
                 by raising `Waiting`.
 
         Raises:
-            InvalidTool: the function cannot be guarded (a generator, annotations without a schema).
+            InvalidTool: the function cannot be guarded (a generator, no schema), or a word is not what it may be.
 
         The guarded function raises `Denied` (or `Rejected`, `Waiting`), `UnknownOutcome` or `ResultNotKept`
         where there is no result; the message is what a model should read.
@@ -258,8 +256,10 @@ class Guardrail:
         """The definition of a tool: what the adapter found, under what the configuration declares.
 
         Raises:
-            InvalidTool: the name is outside the rule, or an argument is declared that the tool does not have.
+            InvalidTool: the name is outside the rule, or there is no such effect, kind or argument.
         """
+        for argument, kind in (kinds or {}).items():
+            check_choice(f"the kind of {argument!r} of {server}/{name}", kind, ArgumentKind, InvalidTool)
         declared = self._tools.get(f"{server}/{name}", ToolSettings())
         found = Found(name=name, server=server, description=description, schema=schema or {}, effect=effect)
         return defined(found, {**(kinds or {}), **declared.kinds}, declared)
@@ -311,10 +311,10 @@ class Guardrail:
     def judge(self, call: Call) -> Decided:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
         decision, given = self._judged(call)
-        if not self._keep(decision.revision):  # activated anew in between: what decides now has to be asked
+        if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
             decision, given = self._judged(call)
-            if not self._keep(decision.revision):
-                decision = refuse("policy.error", _UNKEPT, revision=decision.revision)
+            if wrong := self._unkept(decision.revision):
+                decision = refuse("policy.error", wrong, revision=decision.revision)
         bounds, observe = self.boundaries, self.mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
         asks = decision.effect == "ask" and not observe
@@ -338,16 +338,19 @@ class Guardrail:
             decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
         return decision, given
 
-    def _keep(self, revision: str) -> bool:
-        """Store the policy behind a decision before the decision is recorded, if it is still the active one."""
+    def _unkept(self, revision: str) -> str:
+        """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
         if revision in self._kept:
-            return True
-        bundle = self.policy.bundle
-        if self.policy.revision != revision:
-            return False
+            return ""
+        try:
+            bundle, active = self.policy.bundle, self.policy.revision
+        except PolicyError as error:
+            return error.message
+        if active != revision:
+            return _UNKEPT
         self.ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
         self._kept.add(revision)
-        return True
+        return ""
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Protocol, cast
 
 from guardrail.calls import Call
 from guardrail.decisions import Reason
+from guardrail.pointers import EVERY, tokens
 
 Status = Literal["returned", "raised", "blocked", "suspended", "unknown"]
 """How an attempt ended.
@@ -111,8 +112,9 @@ def explain(call: Call, outcome: Outcome) -> str:
 def aim(call: Call, mask: tuple[str, ...] = ()) -> str:
     """The call in a few words: the tool and its first plain arguments, cut short, masked ones left out."""
     words = [call.tool.name]
+    hidden = {tokens(pointer)[:1] for pointer in mask}
     for name, value in call.arguments.items():
-        if any(pointer == f"/{name}" or pointer.startswith((f"/{name}/", "/*")) for pointer in mask):
+        if hidden & {(), (EVERY,), (name,)}:
             continue
         if isinstance(value, (str, int, float)):
             text = json.dumps(value) if not isinstance(value, str) else value

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import orjson
 
 from guardrail.calls import Call
 from guardrail.canonical import digest
-from guardrail.decisions import Decision, refuse, strictest
-from guardrail.errors import ConfigError
+from guardrail.decisions import Decision, fault, refuse, strictest
+from guardrail.errors import ConfigError, PolicyError, told
 from guardrail.facts import Facts
+
+_T = TypeVar("_T")
+_FAULTY: Final = "this is a fault in the policy: tell whoever runs this system"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +119,16 @@ class AllOf:
     @property
     def revision(self) -> str:
         """Digest over the revisions of the parts, in order."""
-        return _joined(*(policy.revision for policy in self._policies))
+        return _joined(*(_of(policy, _revision) for policy in self._policies))
 
     @property
     def bundle(self) -> Mapping[str, Any]:
-        """The parts by their revision."""
-        return {"all_of": [{"revision": policy.revision, **policy.bundle} for policy in self._policies]}
+        """The parts by their revision.
+
+        Raises:
+            PolicyError: one of them cannot say what it is.
+        """
+        return {"all_of": [_of(policy, _stated) for policy in self._policies]}
 
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
@@ -135,11 +142,47 @@ def _joined(*revisions: str) -> str:
 
 
 def _asked(policy: Policy, given: PolicyInput) -> Decision:
-    """What one policy says; whatever a policy of somebody else's raises is a deny that names it."""
+    """What one policy says; whatever it raises is a deny that names it."""
+    revision = ""
     try:
-        decision = policy.decide(given)
-        return decision if decision.revision else replace(decision, revision=policy.revision)
-    except Exception as error:  # noqa: BLE001  (anybody may write a policy: this is where theirs can fail)
-        message = f"{type(policy).__name__} failed: {type(error).__name__}: {error}"[:500]
-        fix = "this is a fault in the policy: tell whoever runs this system"
-        return refuse("policy.error", message, fix=fix, revision=policy.revision)
+        revision = _of(policy, _revision)
+        decision = _of(policy, lambda asked: _answer(asked, given))
+    except PolicyError as error:
+        return refuse("policy.error", error.message, fix=error.fix, revision=revision)
+    return decision if decision.revision else replace(decision, revision=revision)
+
+
+def _answer(policy: Policy, given: PolicyInput) -> Decision:
+    """What a policy decides; what is no well-formed decision is a deny that says so."""
+    decision = policy.decide(given)
+    if wrong := fault(decision):
+        message = f"{type(policy).__name__} gave no well-formed decision: {wrong}"[:500]
+        return replace(
+            refuse("policy.malformed", message, fix=_FAULTY), mask=("",)
+        )  # what it hides is not known
+    return decision
+
+
+def _revision(policy: Policy) -> str:
+    revision = policy.revision
+    revision.encode()  # it is digested: what is no text cannot be
+    return revision
+
+
+def _stated(policy: Policy) -> Mapping[str, Any]:
+    """What a policy is, as it is stored: nothing without a JSON form."""
+    stated: dict[str, Any] = {"revision": _revision(policy), **policy.bundle}
+    orjson.dumps(stated)
+    return stated
+
+
+def _of(policy: Policy, what: Callable[[Policy], _T]) -> _T:
+    """What a policy of somebody else's gives.
+
+    Raises:
+        PolicyError: whatever it raised, named.
+    """
+    try:
+        return what(policy)
+    except Exception as error:  # anybody may write a policy: this is where theirs can fail
+        raise PolicyError(f"{type(policy).__name__} failed: {told(error)}"[:500], fix=_FAULTY) from error

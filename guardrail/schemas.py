@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Final, Union, cast, get_args, get_origin
@@ -15,6 +16,8 @@ from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.pointers import of_argument, tokens
 
+_QUOTING: Final = {"union_tag_invalid": "Input has a tag that is none of the expected ones"}
+"""Faults whose message quotes the value, and what is said in its place."""
 _PLAIN: Final = frozenset({str, int, float, bool, NoneType})
 
 
@@ -50,24 +53,32 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
         InvalidTool: the schema itself is no JSON Schema.
         InvalidArguments: the arguments do not validate; the message names the first fault and where it is.
     """
-    filled: dict[str, Any] = {
-        key: part["default"]
-        for key, part in cast("dict[str, dict[str, Any]]", schema.get("properties", {})).items()
-        if "default" in part
-    }
-    filled |= arguments
     kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(dict(schema))
+        filled: dict[str, Any] = {
+            key: cast("dict[str, Any]", part)["default"]
+            for key, part in cast("dict[str, object]", schema.get("properties", {})).items()
+            if isinstance(part, dict) and "default" in part  # a property may be `true` or `false`
+        }
+        filled |= arguments
         fault = next(iter(kind(dict(schema)).iter_errors(filled)), None)
     except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
         raise InvalidTool(f"the schema of {name} is no JSON Schema: {error}") from error
     except RecursionError as error:
         raise InvalidArguments(f"{name}: the arguments are nested too deep to be validated") from error
     if fault is not None:
-        where = "/".join(str(part) for part in fault.absolute_path) or "the arguments"
-        raise InvalidArguments(f"{name}: {where}: {fault.message[:300]}")
+        raise InvalidArguments(f"{name}: {_broken(fault)}")
     return filled
+
+
+def _broken(fault: jsonschema.ValidationError) -> str:
+    """Which part of the schema is broken where, without the value (it may be secret)."""
+    where = "/".join(str(part) for part in fault.absolute_path) or "the arguments"
+    if not isinstance(fault.validator, str):  # the schema `false`
+        return f"{where}: not allowed by the schema"
+    wanted = json.dumps(fault.validator_value, ensure_ascii=False, default=str)
+    return f'{where}: breaks "{fault.validator}": {wanted[:300]} of the schema'
 
 
 def check_kinds(title: str, kinds: Mapping[str, ArgumentKind], schema: Mapping[str, Any]) -> None:
@@ -91,7 +102,10 @@ def check_kinds(title: str, kinds: Mapping[str, ArgumentKind], schema: Mapping[s
 def validation_message(name: str, error: ValidationError) -> str:
     """What pydantic found, in one line, without the values (they may be secret) and without links."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'/'.join(map(str, fault['loc'])) or 'the arguments'}: {fault['msg']}" for fault in faults[:5]]
+    told = [
+        f"{'/'.join(map(str, fault['loc'])) or 'the arguments'}: {_QUOTING.get(fault['type'], fault['msg'])}"
+        for fault in faults[:5]
+    ]
     more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
     return f"{name}: " + "; ".join(told) + more
 

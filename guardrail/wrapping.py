@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from guardrail.calls import ArgumentKind, Call, Effect, Tool
 from guardrail.canonical import canonical
+from guardrail.checks import check_choice, check_name
 from guardrail.errors import (
     CallError,
     Denied,
@@ -42,6 +44,8 @@ def guarded(
     waiting: Literal["wait", "answer"],
 ) -> _F:
     """See `Guardrail.tool`."""
+    check_name("the agent", agent, InvalidTool)
+    check_choice("waiting", waiting, Literal["wait", "answer"], InvalidTool)
     signature = Signature(function)
     tool = guard.tool_definition(
         name=name or signature.name,
@@ -80,10 +84,10 @@ def _done(name: str, result: Any) -> Any:
     """The result, unless it is only the promise of one: what acts after it has returned is not guarded."""
     if isinstance(result, (Coroutine, Generator)):
         result.close()
-    if isinstance(result, (Awaitable, Generator, AsyncGenerator)):
+    if isinstance(result, (Awaitable, Iterator, AsyncIterator, Future)):
         raise InvalidTool(
             f"{name} returned something that acts later, after the guard",
-            fix="guard the function that acts itself, not a plain function around it",
+            fix="guard the function that acts itself, and return what it has done as a value: a list, not an iterator",
         )
     return result
 

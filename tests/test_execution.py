@@ -40,6 +40,28 @@ def test_what_it_raises_becomes_an_outcome(error: BaseException, status: str, de
     assert (outcome.status, outcome.error) == (status, error)
 
 
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (Mute(), "Mute (it cannot be put into words)"),
+        (ValueError("half a pair: \ud800"), "ValueError: half a pair: \\ud800"),
+    ],
+)
+def test_an_error_that_cannot_be_shown_is_the_tools_answer_all_the_same(error: Exception, message: str):
+    def fail(call: Call) -> None:
+        raise error
+
+    outcome = execute(attempt(fail), CALL, None, nobody)
+    assert outcome == Outcome(status="raised", error=error, message=message)
+
+
 def test_a_frameworks_control_flow_is_what_the_adapter_says_it_is():
     def pause(call: Call) -> None:
         raise RuntimeError("pause")

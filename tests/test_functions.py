@@ -55,6 +55,32 @@ def test_what_does_not_fit_is_refused_with_the_reason(args: Any, kwargs: Any, sa
     assert said in str(caught.value)
 
 
+class Order(BaseModel):
+    item: str
+    note: Any = None
+
+
+def anything(
+    x: Any = None,
+    limits: dict[str, Any] | None = None,
+    rate: float | str | None = None,
+    order: Order | None = None,
+) -> None: ...
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("argument", "place"),
+    [("x", "/x"), ("limits", "/limits/most"), ("rate", "/rate"), ("order", "/order/note")],
+)
+def test_a_number_that_json_cannot_carry_is_refused_and_does_not_become_null(
+    number: float, argument: str, place: str
+):
+    value = {"limits": {"most": number}, "order": {"item": "x", "note": number}}.get(argument, number)
+    with pytest.raises(InvalidArguments, match=f"{place} is {number}, which JSON cannot carry"):
+        Signature(anything).bind((), {argument: value})
+
+
 def test_values_that_are_not_json_come_back_as_their_own_type():
     def book(when: datetime.datetime, price: Decimal, _private: int = 1) -> None: ...
 

@@ -4,17 +4,19 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from guardrail.calls import Agent, Call
+from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Decision, Obligation
 from guardrail.errors import ConfigError, Denied, InvalidArguments, InvalidTool, Rejected, Waiting
+from guardrail.execution import Attempt
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
+from guardrail.outcomes import explain
 from guardrail.policy import PolicyInput
 from guardrail.testing import ScriptedApprover, ScriptedPolicy, decision
 
@@ -97,6 +99,78 @@ def test_what_only_promises_a_result_is_no_result(guard_that: GuardThat, world: 
     with pytest.raises(InvalidTool, match="acts later"):
         send("bob")
     assert world.sent == []
+
+
+class Rows:
+    """What is read one by one, from the loop."""
+
+    def __aiter__(self) -> "Rows":
+        return self
+
+    async def __anext__(self) -> str:
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize(
+    "lazy",
+    [
+        lambda to: map(str.upper, [to]),
+        lambda to: (to for _ in range(1)),
+        lambda to: filter(None, [to]),
+        lambda to: iter([to]),
+        lambda to: Rows(),
+        lambda to: Future(),
+    ],
+)
+def test_what_acts_when_it_is_walked_through_is_no_result(guard_that: GuardThat, lazy: Any):
+    with pytest.raises(InvalidTool, match="acts later"):
+        guard_that().tool(lazy, agent="payer", name="send")("bob")
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "fix"),
+    [
+        ({"effect": "harmless"}, "the effect of local/send is 'harmless', which is none of read, write, ", ""),
+        ({"effect": "Read"}, "the effect of local/send is 'Read'", "did you mean 'read'?"),
+        ({"kinds": {"to": "nonsense"}}, "the kind of 'to' of local/send is 'nonsense'", "write one of "),
+        ({"waiting": "never"}, "waiting is 'never', which is none of wait, answer", ""),
+        ({"agent": None}, "the agent is None; a name is a text", ""),
+        ({"agent": ""}, "the agent is ''; a name is a text, and not empty", ""),
+    ],
+)  # fmt: skip
+def test_a_word_that_a_tool_may_not_have_is_refused_when_it_is_wrapped(
+    guard_that: GuardThat, world: World, words: Any, said: str, fix: str
+):
+    with pytest.raises(InvalidTool) as caught:
+        guard_that().tool(world.send, **{"agent": "payer", **words})
+    assert (said in caught.value.message, fix in caught.value.fix) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "fix"),
+    [
+        ({"mode": "Enforce"}, "mode is 'Enforce', which is none of enforce, observe", "did you mean 'enforce'?"),
+        ({"mode": None}, "mode is None, which is none of enforce, observe", ""),
+        ({"outcome": "Buffered"}, "outcome is 'Buffered'", "did you mean 'buffered'?"),
+        ({"hide": ["password"]}, "hide: 'password' is no JSON pointer: write it as '/argument'", ""),
+        ({"hide": "/password"}, "hide is the text '/password'; it is a list of JSON pointers", ""),
+        ({"hide": [5]}, "hide: 5 is no text", ""),
+    ],
+)  # fmt: skip
+def test_a_word_that_a_guard_may_not_have_is_refused(guard_that: GuardThat, words: Any, said: str, fix: str):
+    with pytest.raises(ConfigError) as caught:
+        guard_that(**words)
+    assert (said in caught.value.message, fix in caught.value.fix) == (True, True)
+
+
+@pytest.mark.parametrize("principal", [None, 5, "", ["user:anna"], "user:\ud800", "a\x00"])
+def test_whom_a_run_is_for_has_a_name(guard_that: GuardThat, ledger: Ledger, principal: Any):
+    with (
+        pytest.raises(InvalidArguments, match="the id of the principal"),
+        guard_that().run(principal=principal),
+    ):
+        pass
+    assert list(ledger.runs()) == []
 
 
 def test_a_declared_argument_that_the_tool_does_not_have_is_refused(guard_that: GuardThat, world: World):
@@ -247,6 +321,13 @@ def test_masked_arguments_stand_in_no_text(guard_that: GuardThat, world: World):
     with pytest.raises(Denied) as caught:
         send("s3cret")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pointer", ["", "/*", "/to~1from", "/to~1from/deep"])
+def test_a_hidden_argument_is_found_by_its_own_name(guard_that: GuardThat, pointer: str):
+    call = Call.of({"to/from": "s3cret"}, run="r", id="1", tool=Tool(name="send"), agent=Agent(id="payer"))
+    outcome = guard_that("deny", hide=[pointer]).perform(Attempt(call=call, invoke=lambda call: None))
+    assert explain(call, outcome).splitlines()[0] == "DENIED (nothing was executed): send"
 
 
 def hidden(given: PolicyInput, effect: Any) -> Decision:

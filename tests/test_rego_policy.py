@@ -45,7 +45,10 @@ deny contains {"rule": "pay.slow", "message": "never"} if {
     x < 0
 }
 
-deny contains {"rule": "pay.said", "message": input.arguments.text} if input.arguments.mode == "say"
+deny contains {"rule": "pay.said", "message": input.arguments.text} if {
+    input.arguments.mode == "say"
+    input.arguments.text
+}
 """
 
 

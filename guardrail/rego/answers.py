@@ -26,17 +26,13 @@ from pydantic import (
     model_validator,
 )
 
-from guardrail.decisions import Ask, Decision, Obligation, Reason, refuse
+from guardrail.decisions import MAX_EXPIRY, MAX_QUORUM, Ask, Decision, Obligation, Reason, refuse
 from guardrail.durations import seconds
 from guardrail.pointers import tokens
 from guardrail.rego.interpreter import ENTRYPOINT, UNDEFINED
 
 MAX_MESSAGE: Final = 2_000
 """Characters of a message or fix that are kept; a rule that quotes an argument may make it any length."""
-MAX_QUORUM: Final = 100
-"""People that one ask may want."""
-MAX_EXPIRY: Final = 365 * 86_400.0
-"""The longest that one ask may wait, in seconds."""
 
 _REMEMBERED_LENGTH: Final = 4_096
 _REPAIR: Final = (

@@ -144,7 +144,7 @@ class Known:
         program = self.scope.program
         rules = program.rules.get(path)
         if rules:
-            return any(rule.kind in {"set", "object", "default"} or is_unconditional(rule) for rule in rules)
+            return any(rule.kind in {"set", "object"} or self._always_holds(rule) for rule in rules)
         value: Any = program.data
         for name in path:
             if not isinstance(value, dict) or name not in value:
@@ -157,7 +157,18 @@ class Known:
         if not name.startswith("data."):
             return name not in PARTIAL
         rules = self.scope.program.rules.get(self.scope.path(call.items[0])[1:], [])
-        return any(rule.kind == "default" for rule in rules)
+        return any(map(self._always_holds, rules))
+
+    def _always_holds(self, rule: Rule) -> bool:
+        """Whether a rule has a value whatever is asked, of whatever it is given."""
+        known = Known(scope=self.scope.program.scope(rule), asked=self.asked)
+        return rule.kind == "default" or (
+            all(parameter.kind == "var" for parameter in rule.parameters)
+            and any(
+                not body.query.statements and (body.value is None or not any(known.uncertain(body.value)))
+                for body in rule.bodies
+            )
+        )
 
 
 def bodies(program: Program, rule: Rule, asked: Asked) -> Iterator[tuple[Known, Body]]:

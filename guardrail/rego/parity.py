@@ -69,10 +69,10 @@ def _negation(known: Known, statement: Statement) -> str:
         return ""
     asked = statement.source.removeprefix("not ")
     if (subject := _indexed(known, term)) is not None:
-        asked = f"{{ is_string({_text(subject)}); {asked} }}"
+        asked = f"{{ is_string({written(subject)}); {asked} }}"
     name = _named(known, term, doubtful[0])
     return (
-        f"`{statement.source}` does not hold on OPA where {_text(doubtful[0])} has no value, "
+        f"`{statement.source}` does not hold on OPA where {written(doubtful[0])} has no value, "
         f"and holds embedded; write the helper rule `{name} if {asked}` and ask `not {name}`"
     )
 
@@ -84,7 +84,7 @@ def _walk(known: Known, statement: Statement) -> str:
     if is_collection(known.shape(term)) or kinds == _COLLECTION:
         return ""
     return (
-        f"`{statement.source}` has no value on OPA where {_text(term)} is no collection, "
+        f"`{statement.source}` has no value on OPA where {written(term)} is no collection, "
         "and raises embedded; " + _advice(known, term, "array")
     )
 
@@ -95,7 +95,7 @@ def _index(known: Known, statement: Statement) -> str:
     if subject is None:
         return ""
     return (
-        f"`{statement.source}` has no value on OPA where {_text(subject)} is no text, and raises embedded; "
+        f"`{statement.source}` has no value on OPA where {written(subject)} is no text, and raises embedded; "
         + _advice(known, subject, "string")
     )
 
@@ -116,7 +116,7 @@ def _advice(known: Known, term: Term, kind: str) -> str:
     """How to ask for a type first."""
     path = known.scope.path(term)
     if path[:1] != ("input",) or None in path:
-        return f"ask `is_{kind}({_text(term)})` in the same body, and say in another what holds otherwise"
+        return f"ask `is_{kind}({written(term)})` in the same body, and say in another what holds otherwise"
     text = ".".join(part or "" for part in path)
     name = f"{_WORD.sub('_', path[-1] or '')}_is_{kind}"
     return (
@@ -143,16 +143,18 @@ def _named(known: Known, term: Term, doubtful: Term) -> str:
 
 def _last(term: Term) -> str:
     """The last word of what a term spells, as the beginning of a name."""
-    return _WORD.sub("_", _text(term).split("(")[0]).strip("_").split("_")[-1] or "value"
+    return _WORD.sub("_", written(term).split("(")[0]).strip("_").split("_")[-1] or "value"
 
 
-def _text(term: Term) -> str:
+def written(term: Term) -> str:
     """A term as people write it, as far as a message needs it."""
     if term.kind == "ref":
-        steps = (f".{item.text}" if item.kind == "string" else f"[{_text(item)}]" for item in term.items[1:])
-        return _text(term.items[0]) + "".join(steps)
+        steps = (
+            f".{item.text}" if item.kind == "string" else f"[{written(item)}]" for item in term.items[1:]
+        )
+        return written(term.items[0]) + "".join(steps)
     if term.kind == "call":
-        return f"{_text(term.items[0])}({', '.join(map(_text, term.items[1:]))})"
+        return f"{written(term.items[0])}({', '.join(map(written, term.items[1:]))})"
     if term.kind == "string":
         return f'"{term.text}"'
     return term.text or ("[…]" if term.kind == "array" else "{…}")

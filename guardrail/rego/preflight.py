@@ -21,6 +21,7 @@ from guardrail.rego.findings import Finding, did_you_mean
 from guardrail.rego.interpreter import ENTRYPOINT, Interpreter, RegoError, builtin_functions
 from guardrail.rego.missing import unanswered
 from guardrail.rego.parity import disagreements
+from guardrail.rego.quotes import unproven
 from guardrail.rego.references import Program, Scope, terms_in
 from guardrail.rego.syntax import Module, Path, Rule, Term, all_terms, deep_terms, read_module
 
@@ -92,7 +93,7 @@ def _deciding(program: Program) -> Iterator[Finding]:
         yield from _functions(program, rule)
     circles = list(_chains(program))
     yield from circles or (
-        *_uncollected(program), *_unread(program), *unanswered(program), *_parity(program),
+        *_uncollected(program), *_unread(program), *unanswered(program), *_refusals(program),
     )  # fmt: skip
 
 
@@ -270,12 +271,13 @@ def _collected(program: Program) -> frozenset[str]:
     return frozenset(names)
 
 
-def _parity(program: Program) -> Iterator[Finding]:
-    """What a refusal depends on has to mean the same on every back end."""
+def _refusals(program: Program) -> Iterator[Finding]:
+    """What a refusal depends on has to mean the same on every back end, and to hold whatever is left out."""
     asked: Asked = {}
     for path in depended_on(program, filter(is_refusal, program.rules)):
         for rule in program.rules[path]:
             yield from disagreements(program, rule, asked)
+            yield from unproven(program, rule, asked)
 
 
 def depended_on(program: Program, paths: Iterable[Path], *, collected: bool = False) -> set[Path]:

@@ -193,7 +193,7 @@ def test_a_tool_described_by_a_json_schema_is_validated_by_it(guard_that: Any) -
     script = [calling(("ls", {"path": "/tmp"}), ("ls", {"path": 5}))]
     good, bad = tool_messages(wrap(plain([ls], script), guard_that()).invoke(START_MESSAGES))
     assert good.text == "a b"
-    assert "ls: path: 5 is not of type 'string'" in bad.text
+    assert 'ls: path: breaks "type": "string" of the schema' in bad.text
     assert got == [{"path": "/tmp", "depth": 1}]
 
 
