@@ -68,3 +68,10 @@ default secret_arguments := [
 ]
 
 secret_arguments := data.settings.secret_arguments
+
+# METADATA
+# title: Programs that commands may run without asking
+# description: As written, alone ("ls") or with a subcommand ("git status"). The last part of a path is not enough.
+default programs := []
+
+programs := data.settings.programs

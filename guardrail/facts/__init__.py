@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.paths import read_path
+from guardrail.facts.shell import read_command
 from guardrail.facts.urls import read_url
 from guardrail.pointers import Place, of_argument, places
 
@@ -26,6 +27,7 @@ MAX_VALUES: Final = 256
 _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "path": ("paths", read_path),
     "url": ("urls", read_url),
+    "command": ("commands", read_command),
 }
 
 

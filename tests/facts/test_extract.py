@@ -1,5 +1,7 @@
 """From the arguments of a call and what its tool declares of them, to facts."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +124,8 @@ def test_a_caution_stands_beside_the_fact():
 
 
 def test_a_kind_that_nothing_reads_is_opaque():
-    assert extract(call({"sql": "select 1"}, sql="sql"), roots={}) == Facts(
-        opaque=(opaque("/sql", "sql", "nothing reads arguments of this kind"),)
+    assert extract(call({"sound": "x"}, sound="audio"), roots={}) == Facts(
+        opaque=(opaque("/sound", "audio", "nothing reads arguments of this kind"),)
     )
 
 
@@ -170,3 +172,23 @@ def test_whatever_the_arguments_the_same_call_has_the_same_facts(
     assert {
         f"/{name}" for name in ("path", "url") if name in kinds and isinstance(arguments.get(name), str)
     } <= told
+
+
+def test_the_parsers_are_loaded_by_the_first_argument_that_needs_them():
+    """Calls without such arguments pay nothing for them, and neither does `import guardrail`."""
+    script = """
+import sys
+import guardrail
+from guardrail.calls import Agent, Call, Tool
+from guardrail.facts import extract
+
+def read(kind, text):
+    tool = Tool(name="t", kinds={"x": kind})
+    extract(Call.of({"x": text}, run="r", id="1", agent=Agent(id="a"), tool=tool), roots={})
+    print(sorted({"tree_sitter"} & set(sys.modules)))
+
+read("path", "/tmp")
+read("command", "ls")
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines() == ["[]", "['tree_sitter']"]
