@@ -18,6 +18,7 @@ from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.paths import read_path
 from guardrail.facts.shell import read_command
+from guardrail.facts.sql import READERS as SQL_READERS
 from guardrail.facts.urls import read_url
 from guardrail.pointers import Place, of_argument, places
 
@@ -28,6 +29,10 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "path": ("paths", read_path),
     "url": ("urls", read_url),
     "command": ("commands", read_command),
+    "sql": ("sql", SQL_READERS["sql"]),
+    "sql:mysql": ("sql", SQL_READERS["sql:mysql"]),
+    "sql:postgres": ("sql", SQL_READERS["sql:postgres"]),
+    "sql:sqlite": ("sql", SQL_READERS["sql:sqlite"]),
 }
 
 

@@ -36,6 +36,10 @@ _COMMAND: Final[Shape] = {
     "argument": TEXT, "program": TEXT, "name": TEXT, "subcommand": TEXT, "words": (TEXT,), "complete": BOOLEAN,
     "via": (TEXT,), "redirects": ({"operator": TEXT, "target": TEXT, "writes": BOOLEAN},),
 }  # fmt: skip
+_SQL: Final[Shape] = {
+    "argument": TEXT, "statement": TEXT, "tables": (TEXT,), "writes": (TEXT,), "columns": (TEXT,), "functions": (TEXT,),
+    "dialect": TEXT, "complete": BOOLEAN,
+}  # fmt: skip
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
 _PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
 _USAGE: Final[Shape] = {"calls?": ANY, "denied?": ANY, "asked?": ANY, "tools?": ANY, "spent?": ANY}
@@ -49,7 +53,7 @@ INPUT: Final[Mapping[str, Shape]] = {
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
-        "commands": (_COMMAND,), "sql": (OPEN,), "packages": (OPEN,), "secrets": (OPEN,),
+        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (OPEN,), "secrets": (OPEN,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
     "usage": _USAGE,

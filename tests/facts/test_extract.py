@@ -185,10 +185,11 @@ from guardrail.facts import extract
 def read(kind, text):
     tool = Tool(name="t", kinds={"x": kind})
     extract(Call.of({"x": text}, run="r", id="1", agent=Agent(id="a"), tool=tool), roots={})
-    print(sorted({"tree_sitter"} & set(sys.modules)))
+    print(sorted({"tree_sitter", "sqlglot"} & set(sys.modules)))
 
 read("path", "/tmp")
 read("command", "ls")
+read("sql", "select 1")
 """
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert answer.stdout.splitlines() == ["[]", "['tree_sitter']"]
+    assert answer.stdout.splitlines() == ["[]", "['tree_sitter']", "['sqlglot', 'tree_sitter']"]
