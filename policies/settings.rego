@@ -75,3 +75,10 @@ secret_arguments := data.settings.secret_arguments
 default programs := []
 
 programs := data.settings.programs
+
+# METADATA
+# title: Packages that may be installed without asking
+# description: As "ecosystem/name", such as "pypi/requests" or "npm/@types/node".
+default packages := []
+
+packages := data.settings.packages

@@ -16,6 +16,8 @@ from typing import Any, Final, cast
 
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.packages import read_npm, read_package_json, read_pypi
+from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
 from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
@@ -29,6 +31,10 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "path": ("paths", read_path),
     "url": ("urls", read_url),
     "command": ("commands", read_command),
+    "npm": ("packages", read_npm),
+    "package.json": ("packages", read_package_json),
+    "pypi": ("packages", read_pypi),
+    "python": ("packages", read_python),
     "sql": ("sql", SQL_READERS["sql"]),
     "sql:mysql": ("sql", SQL_READERS["sql:mysql"]),
     "sql:postgres": ("sql", SQL_READERS["sql:postgres"]),
@@ -88,6 +94,9 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
         for place in found:
             field, findings = _read(place, kind, given)
             facts.setdefault(field, []).extend({"argument": place.pointer, **fact} for fact in findings.facts)
+            if findings.packages:
+                named = ({"argument": place.pointer, **fact} for fact in findings.packages)
+                facts.setdefault("packages", []).extend(named)
             if findings.caution:
                 facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": findings.caution})
     return Facts(**{field: tuple(items) for field, items in facts.items()})

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from guardrail.facts.extractor import Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.packages.installs import installed
 from guardrail.facts.shell.carriers import inner
 from guardrail.facts.shell.plain import Redirect, Simple, read_plain
 from guardrail.facts.shell.subcommands import subcommand
@@ -22,6 +23,8 @@ from guardrail.facts.shell.tree import read_tree
 
 MAX_LENGTH: Final = 8192
 """The longest command, in characters."""
+MAX_SEARCHED: Final = 2048
+"""The longest text, in characters, that is searched for commands where it is not plain: errors make parsing slow."""
 MAX_DEPTH: Final = 8
 """How deep commands may stand in each other (`sudo sh -c …` is two deep)."""
 
@@ -35,7 +38,7 @@ def read_command(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  t
     A fact is `program` as written ("" = not literal), `name` (its last part), `subcommand` (of programs that
     have them, else ""), `words` (the literal ones, the program first), `complete` (all words are
     literal), `via` (the programs through which it is run, outermost first) and `redirects`, each with
-    `operator`, `target` ("" = not literal) and `writes`.
+    `operator`, `target` ("" = not literal) and `writes`. Packages that it installs are told too.
 
     Raises:
         NotUnderstoodError: nothing can be seen in it.
@@ -50,7 +53,11 @@ def read_command(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  t
     found.read(text, ())
     if not found.facts and not found.whys:
         raise NotUnderstoodError("it holds no command")
-    return Findings(facts=tuple(found.facts), caution="; ".join(dict.fromkeys(found.whys)))
+    return Findings(
+        facts=tuple(found.facts),
+        packages=tuple(found.packages),
+        caution="; ".join(dict.fromkeys(found.whys)),
+    )
 
 
 class _Commands:
@@ -58,6 +65,7 @@ class _Commands:
 
     def __init__(self) -> None:
         self.facts: list[Mapping[str, Any]] = []
+        self.packages: list[Mapping[str, Any]] = []
         self.whys: list[str] = []
 
     def read(self, text: str, via: tuple[str, ...]) -> None:
@@ -66,12 +74,12 @@ class _Commands:
 
     def _agreed(self, text: str) -> list[Simple]:
         """The commands of a text; where the readers do not agree, those of the grammar, and why."""
-        tree = read_tree(text)
         try:
             plain = read_plain(text)
         except NotUnderstoodError as error:
             self.whys.append(str(error))
-            return tree.commands
+            return read_tree(text).commands if len(text) <= MAX_SEARCHED else []
+        tree = read_tree(text)
         if tree.whys or _seen(plain) != _seen(tree.commands, tree.redirects):
             self.whys += tree.whys or ["two readers see different commands in it"]
             return [*plain, *tree.commands]
@@ -90,6 +98,9 @@ class _Commands:
         except NotUnderstoodError as error:
             self.whys.append(str(error))
         self.facts.append(_fact(command, program, kind, via))
+        packages, why = installed(command.words)
+        self.packages += packages
+        self.whys += [why] if why else []
         if program:
             self._follow(command.words, (*via, program))
 

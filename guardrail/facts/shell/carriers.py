@@ -73,7 +73,7 @@ _INTERPRETER: Final = re.compile(
 _RUNNERS_WORDS: Final = (
     "ssh parallel watch script chroot su runuser flock strace ltrace gdb unshare nsenter docker podman "
     "kubectl awk gawk mawk nawk sed vi vim nvim ex emacs ed expect screen tmux at batch crontab "
-    "systemd-run Rscript R deno bun osascript wine psql sqlite3 mysql bc dc m4 jshell ghci irb pry"
+    "systemd-run Rscript R deno osascript wine psql sqlite3 mysql bc dc m4 jshell ghci irb pry"
 )
 _RUNNERS: Final = frozenset(_RUNNERS_WORDS.split())
 _CHANGING_WORDS: Final = (
@@ -81,6 +81,7 @@ _CHANGING_WORDS: Final = (
     "mapfile readarray getopts let bind complete compopt compgen fc history jobs wait caller return"
 )
 _CHANGING: Final = frozenset(_CHANGING_WORDS.split())
+_PROJECTS: Final = frozenset({"uv", "poetry", "pdm", "pipenv", "rye", "hatch"})
 _COMMAND_TEXT: Final = re.compile(r"-[elux]*c[elux]*")
 _EXECUTES: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 
@@ -96,6 +97,8 @@ def inner(words: Sequence[Word]) -> Inner | None:
     """
     name = (words[0] or "").rpartition("/")[2]
     rest = words[1:]
+    if name in _PROJECTS and list(rest[:1]) == ["run"]:
+        return _carried(name, _carrier(), rest[1:])
     if name in _CARRIERS:
         return _carried(name, _CARRIERS[name], rest)
     if name == "eval":
