@@ -9,13 +9,14 @@ same signature (`extractor.Extractor`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.money import read_money
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
@@ -31,6 +32,7 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "path": ("paths", read_path),
     "url": ("urls", read_url),
     "command": ("commands", read_command),
+    "money": ("money", read_money),
     "npm": ("packages", read_npm),
     "package.json": ("packages", read_package_json),
     "pypi": ("packages", read_pypi),
@@ -52,6 +54,7 @@ class Facts:
     sql: tuple[Mapping[str, Any], ...] = ()
     packages: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Mapping[str, Any], ...] = ()
+    money: tuple[Mapping[str, Any], ...] = ()
     opaque: tuple[Mapping[str, Any], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class Facts:
             "sql": self.sql,
             "packages": self.packages,
             "secrets": self.secrets,
+            "money": self.money,
             "opaque": self.opaque,
         }
 
@@ -107,6 +111,8 @@ def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, F
     if kind not in _EXTRACTORS:
         return "opaque", Findings(caution="nothing reads arguments of this kind")
     field, extractor = _EXTRACTORS[kind]
+    if kind == "money" and type(place.value) in {int, float}:
+        place = replace(place, value=repr(place.value))  # as JSON prints it
     if not (place.reached and isinstance(place.value, str)):
         return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
     try:

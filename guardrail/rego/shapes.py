@@ -43,6 +43,9 @@ _SQL: Final[Shape] = {
 _PACKAGE: Final[Shape] = {
     "argument": TEXT, "ecosystem": TEXT, "name": TEXT, "version": TEXT, "source": TEXT, "raw": TEXT,
 }  # fmt: skip
+_MONEY: Final[Shape] = {
+    "argument": TEXT, "raw": TEXT, "amount": TEXT, "millionths": NUMBER, "currency": TEXT,
+}  # fmt: skip
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
 _PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
 _USAGE: Final[Shape] = {"calls?": ANY, "denied?": ANY, "asked?": ANY, "tools?": ANY, "spent?": ANY}
@@ -56,7 +59,7 @@ INPUT: Final[Mapping[str, Shape]] = {
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
-        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (OPEN,),
+        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (OPEN,), "money": (_MONEY,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
     "usage": _USAGE,
