@@ -21,7 +21,7 @@ Effect = Literal["read", "write", "irreversible"]
 
 ArgumentKind = Literal[
     "path", "url", "command", "sql", "sql:mysql", "sql:postgres", "sql:sqlite", "pypi", "npm", "package.json", "python",
-    "money",
+    "money", "text",
 ]  # fmt: skip
 """What an argument means; the extractor of that kind turns it into facts. `docs/facts.md` says what each reads."""
 

@@ -20,8 +20,10 @@ from guardrail.facts.money import read_money
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
+from guardrail.facts.secrets import may_hold_secrets, read_text, secrets_in
 from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
+from guardrail.facts.texts import texts_in
 from guardrail.facts.urls import read_url
 from guardrail.pointers import Place, of_argument, places
 
@@ -37,6 +39,7 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "package.json": ("packages", read_package_json),
     "pypi": ("packages", read_pypi),
     "python": ("packages", read_python),
+    "text": ("secrets", read_text),
     "sql": ("sql", SQL_READERS["sql"]),
     "sql:mysql": ("sql", SQL_READERS["sql:mysql"]),
     "sql:postgres": ("sql", SQL_READERS["sql:postgres"]),
@@ -79,14 +82,15 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
 
     Answers the same for the same call, as long as the file system does. Never raises for what is in
     the arguments: what is not understood is in `opaque`, as `{"argument", "kind", "why"}`. An absent or
-    null argument has no facts; of a list, every item is read.
+    null argument has no facts; of a list, every item is read. Secrets are found in undeclared arguments too.
 
     Args:
         call: what is attempted.
         roots: the path roots of the acting agent: name → absolute folder, links resolved.
         folder: what relative paths are relative to for this tool; None = the working folder of this process.
     """
-    if not call.tool.kinds:
+    guarded = may_hold_secrets(call.body)
+    if not call.tool.kinds and not guarded:
         return _NONE
     given = Surroundings(roots=roots, folder=folder or Path())
     facts: dict[str, list[Mapping[str, Any]]] = {"opaque": []}
@@ -103,6 +107,12 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
                 facts.setdefault("packages", []).extend(named)
             if findings.caution:
                 facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": findings.caution})
+    if guarded:
+        facts.setdefault("secrets", []).extend(
+            {"argument": place.pointer, **fact}
+            for place in texts_in(arguments)
+            for fact in secrets_in(place.value)
+        )
     return Facts(**{field: tuple(items) for field, items in facts.items()})
 
 

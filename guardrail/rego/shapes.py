@@ -46,6 +46,7 @@ _PACKAGE: Final[Shape] = {
 _MONEY: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "amount": TEXT, "millionths": NUMBER, "currency": TEXT,
 }  # fmt: skip
+_SECRET: Final[Shape] = {"argument": TEXT, "kind": TEXT, "category": TEXT, "start": NUMBER, "end": NUMBER}
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
 _PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
 _USAGE: Final[Shape] = {"calls?": ANY, "denied?": ANY, "asked?": ANY, "tools?": ANY, "spent?": ANY}
@@ -59,7 +60,7 @@ INPUT: Final[Mapping[str, Shape]] = {
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
-        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (OPEN,), "money": (_MONEY,),
+        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (_SECRET,), "money": (_MONEY,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
     "usage": _USAGE,

@@ -120,6 +120,7 @@ def test_a_caution_stands_beside_the_fact():
     assert found == Facts(
         urls=(url("/to", "a.example") | {"raw": text, "url": text, "credentials": True},),
         opaque=(opaque("/to", "url", "it carries a name or password"),),
+        secrets=({"argument": "/to", "kind": "url_password", "category": "secret", "start": 0, "end": 20},),
     )
 
 
