@@ -43,9 +43,36 @@ def test_an_amount_is_exact(text: str, amount: str, millionths: int, currency: s
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1,234", "12,50", "1.234,56", "1,23,456.0", "$5", "¥5", "5 XYZ", "EUR 5 USD", "€5 EUR", "5 eur", "٣",
-     "0.0000001", "1e999", "9007199255", " 5", "5\n", "0x10", "1_000", "NaN", "inf", "five", "+5", "5.", ".5", "--5", "1" * 100],
-)  # fmt: skip
+    [
+        "",
+        "1,234",
+        "12,50",
+        "1.234,56",
+        "1,23,456.0",
+        "$5",
+        "¥5",
+        "5 XYZ",
+        "EUR 5 USD",
+        "€5 EUR",
+        "5 eur",
+        "٣",
+        "0.0000001",
+        "1e999",
+        "9007199255",
+        " 5",
+        "5\n",
+        "0x10",
+        "1_000",
+        "NaN",
+        "inf",
+        "five",
+        "+5",
+        "5.",
+        ".5",
+        "--5",
+        "1" * 100,
+    ],
+)
 def test_what_readers_take_differently_is_not_understood(text: str):
     with pytest.raises(NotUnderstoodError):
         read(text)
