@@ -9,13 +9,14 @@ same signature (`extractor.Extractor`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.guesses import guess, may_look_like_any
 from guardrail.facts.money import read_money
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
@@ -25,7 +26,7 @@ from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
 from guardrail.facts.texts import texts_in
 from guardrail.facts.urls import read_url
-from guardrail.pointers import Place, of_argument, places
+from guardrail.pointers import EVERY, Place, of_argument, places, tokens
 
 MAX_VALUES: Final = 256
 """How many texts of one declared argument are read; with more it is opaque as a whole."""
@@ -47,6 +48,15 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
 }
 
 
+_Lists = dict[str, list[Mapping[str, Any]]]
+Guesses = Mapping[str, tuple[Mapping[str, Any], ...]]
+"""Field → facts, as in `Facts`, of arguments that nobody declared."""
+
+
+def _nothing_guessed() -> Guesses:
+    return {"paths": (), "urls": (), "commands": (), "sql": (), "packages": ()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the arguments mean, one list a kind; each fact names the argument it comes from."""
@@ -59,6 +69,7 @@ class Facts:
     secrets: tuple[Mapping[str, Any], ...] = ()
     money: tuple[Mapping[str, Any], ...] = ()
     opaque: tuple[Mapping[str, Any], ...] = ()
+    guessed: Guesses = field(default_factory=_nothing_guessed)
 
     def as_json(self) -> dict[str, Any]:
         """The form in a policy input."""
@@ -71,6 +82,7 @@ class Facts:
             "secrets": self.secrets,
             "money": self.money,
             "opaque": self.opaque,
+            "guessed": self.guessed,
         }
 
 
@@ -82,38 +94,56 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
 
     Answers the same for the same call, as long as the file system does. Never raises for what is in
     the arguments: what is not understood is in `opaque`, as `{"argument", "kind", "why"}`. An absent or
-    null argument has no facts; of a list, every item is read. Secrets are found in undeclared arguments too.
+    null argument has no facts; of a list, every item is read. Undeclared arguments are
+    looked through for secrets, and `guessed` holds facts of those that look like a kind.
 
     Args:
         call: what is attempted.
         roots: the path roots of the acting agent: name → absolute folder, links resolved.
         folder: what relative paths are relative to for this tool; None = the working folder of this process.
     """
-    guarded = may_hold_secrets(call.body)
-    if not call.tool.kinds and not guarded:
+    secret, guessing = may_hold_secrets(call.body), may_look_like_any(call.body)
+    if not (call.tool.kinds or secret or guessing):
         return _NONE
     given = Surroundings(roots=roots, folder=folder or Path())
-    facts: dict[str, list[Mapping[str, Any]]] = {"opaque": []}
+    facts: _Lists = {"opaque": []}
     arguments = call.arguments
     for argument, kind in call.tool.kinds.items():
         found = list(islice(_texts(arguments, argument), MAX_VALUES + 1))
         if len(found) > MAX_VALUES:
             found = [Place(pointer=of_argument(argument), value=None, reached=False)]
         for place in found:
-            field, findings = _read(place, kind, given)
-            facts.setdefault(field, []).extend({"argument": place.pointer, **fact} for fact in findings.facts)
-            if findings.packages:
-                named = ({"argument": place.pointer, **fact} for fact in findings.packages)
-                facts.setdefault("packages", []).extend(named)
-            if findings.caution:
-                facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": findings.caution})
-    if guarded:
+            caution = _add(facts, place, kind, given)
+            if caution:
+                facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": caution})
+    if secret:
         facts.setdefault("secrets", []).extend(
             {"argument": place.pointer, **fact}
             for place in texts_in(arguments)
             for fact in secrets_in(place.value)
         )
-    return Facts(**{field: tuple(items) for field, items in facts.items()})
+    guesses = _guesses(call, given) if guessing else _NONE.guessed
+    return Facts(guessed=guesses, **{field: tuple(items) for field, items in facts.items()})
+
+
+def _guesses(call: Call, given: Surroundings) -> Guesses:
+    """The facts of texts that look like a kind, in arguments of which nothing is declared."""
+    declared = {tokens(of_argument(argument))[0] for argument in call.tool.kinds}
+    undeclared = {name: value for name, value in call.arguments.items() if not declared & {name, EVERY}}
+    facts: _Lists = {}
+    for place in islice(texts_in(undeclared), MAX_VALUES):
+        kind = guess(place.value)
+        if kind:
+            _add(facts, place, kind, given)
+    return {**_NONE.guessed, **{field: tuple(items) for field, items in facts.items()}}
+
+
+def _add(facts: _Lists, place: Place, kind: ArgumentKind, given: Surroundings) -> str:
+    """Add what a text means, and answer why it is not to be allowed unattended."""
+    field, findings = _read(place, kind, given)
+    for name, items in ((field, findings.facts), ("packages", findings.packages)):
+        facts.setdefault(name, []).extend({"argument": place.pointer, **fact} for fact in items)
+    return findings.caution
 
 
 def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, Findings]:

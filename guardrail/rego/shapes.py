@@ -60,6 +60,9 @@ INPUT: Final[Mapping[str, Shape]] = {
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
+        "guessed": {
+            "paths": (_PATH,), "urls": (_URL,), "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,),
+        },
         "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (_SECRET,), "money": (_MONEY,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
