@@ -20,8 +20,11 @@ from guardrail.errors import InvalidArguments, InvalidTool
 Effect = Literal["read", "write", "irreversible"]
 """What a tool does to the world; undeclared counts as `irreversible`."""
 
-ArgumentKind = Literal["path", "url"]
-"""What an argument means; the extractor of that kind turns it into facts. More kinds come as files in `facts/`."""
+ArgumentKind = Literal[
+    "path", "url", "command", "sql", "sql:mysql", "sql:postgres", "sql:sqlite", "pypi", "npm", "package.json", "python",
+    "money", "text",
+]  # fmt: skip
+"""What an argument means; the extractor of that kind turns it into facts. `docs/facts.md` says what each reads."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # MCP specification 2026-07-28, tool names
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrail.calls import ArgumentKind, Effect, Tool
+from guardrail.kinds import kinds_in
+from guardrail.pointers import of_argument
 from guardrail.schemas import check_kinds
 from guardrail.settings import ToolSettings
 
@@ -28,11 +30,14 @@ class Found:
 
 
 def defined(found: Found, kinds: Mapping[str, ArgumentKind], declared: ToolSettings) -> Tool:
-    """The definition; the configuration's word stands above that of the code.
+    """The definition; the configuration's word stands above that of the code, and that above the schema's.
 
     Raises:
         InvalidTool: the name is outside the rule, or an argument is declared that the tool does not have.
     """
+    said = {of_argument(argument) for argument in kinds}
+    read = {pointer: kind for pointer, kind in kinds_in(found.schema).items() if pointer not in said}
+    kinds = {**kinds, **read}
     tool = Tool(
         name=found.name,
         server=found.server,

@@ -68,3 +68,17 @@ default secret_arguments := [
 ]
 
 secret_arguments := data.settings.secret_arguments
+
+# METADATA
+# title: Programs that commands may run without asking
+# description: As written, alone ("ls") or with a subcommand ("git status"). The last part of a path is not enough.
+default programs := []
+
+programs := data.settings.programs
+
+# METADATA
+# title: Packages that may be installed without asking
+# description: As "ecosystem/name", such as "pypi/requests" or "npm/@types/node".
+default packages := []
+
+packages := data.settings.packages

@@ -1,5 +1,6 @@
 """The documents say what is so: their examples run, their commands exist."""
 
+import doctest
 import re
 import shutil
 import subprocess
@@ -69,3 +70,8 @@ def test_the_quickstart_does_what_its_page_shows(tmp_path: Path):
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_examples_of_the_page_on_facts_print_what_it_says():
+    outcome = doctest.testfile(str(ROOT / "docs" / "facts.md"), module_relative=False)
+    assert (outcome.failed, outcome.attempted > 0) == (0, True)

@@ -215,7 +215,7 @@ def test_a_setting_that_only_a_variable_passes_by_is_not_read():
             {"zzz": 1},
             (
                 "no rule reads settings.zzz; those that are read: approval, credentials, denials, hosts, "
-                "private_hosts, protected, repeats, secret_arguments, strangers, tiers, two_person"
+                "packages, private_hosts, programs, protected, repeats, secret_arguments, strangers, tiers, two_person"
             ),
         ),
     ],

@@ -9,16 +9,24 @@ same signature (`extractor.Extractor`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.guesses import guess, may_look_like_any
+from guardrail.facts.money import read_money
+from guardrail.facts.packages import read_npm, read_package_json, read_pypi
+from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
+from guardrail.facts.secrets import may_hold_secrets, read_text, secrets_in
+from guardrail.facts.shell import read_command
+from guardrail.facts.sql import READERS as SQL_READERS
+from guardrail.facts.texts import texts_in
 from guardrail.facts.urls import read_url
-from guardrail.pointers import Place, of_argument, places
+from guardrail.pointers import EVERY, Place, of_argument, places, tokens
 
 MAX_VALUES: Final = 256
 """How many texts of one declared argument are read; with more it is opaque as a whole."""
@@ -26,7 +34,27 @@ MAX_VALUES: Final = 256
 _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "path": ("paths", read_path),
     "url": ("urls", read_url),
+    "command": ("commands", read_command),
+    "money": ("money", read_money),
+    "npm": ("packages", read_npm),
+    "package.json": ("packages", read_package_json),
+    "pypi": ("packages", read_pypi),
+    "python": ("packages", read_python),
+    "text": ("secrets", read_text),
+    "sql": ("sql", SQL_READERS["sql"]),
+    "sql:mysql": ("sql", SQL_READERS["sql:mysql"]),
+    "sql:postgres": ("sql", SQL_READERS["sql:postgres"]),
+    "sql:sqlite": ("sql", SQL_READERS["sql:sqlite"]),
 }
+
+
+_Lists = dict[str, list[Mapping[str, Any]]]
+Guesses = Mapping[str, tuple[Mapping[str, Any], ...]]
+"""Field → facts, as in `Facts`, of arguments that nobody declared."""
+
+
+def _nothing_guessed() -> Guesses:
+    return {"paths": (), "urls": (), "commands": (), "sql": (), "packages": ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +67,9 @@ class Facts:
     sql: tuple[Mapping[str, Any], ...] = ()
     packages: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Mapping[str, Any], ...] = ()
+    money: tuple[Mapping[str, Any], ...] = ()
     opaque: tuple[Mapping[str, Any], ...] = ()
+    guessed: Guesses = field(default_factory=_nothing_guessed)
 
     def as_json(self) -> dict[str, Any]:
         """The form in a policy input."""
@@ -50,7 +80,9 @@ class Facts:
             "sql": self.sql,
             "packages": self.packages,
             "secrets": self.secrets,
+            "money": self.money,
             "opaque": self.opaque,
+            "guessed": self.guessed,
         }
 
 
@@ -62,28 +94,56 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
 
     Answers the same for the same call, as long as the file system does. Never raises for what is in
     the arguments: what is not understood is in `opaque`, as `{"argument", "kind", "why"}`. An absent or
-    null argument has no facts; of a list, every item is read.
+    null argument has no facts; of a list, every item is read. Undeclared arguments are
+    looked through for secrets, and `guessed` holds facts of those that look like a kind.
 
     Args:
         call: what is attempted.
         roots: the path roots of the acting agent: name → absolute folder, links resolved.
         folder: what relative paths are relative to for this tool; None = the working folder of this process.
     """
-    if not call.tool.kinds:
+    secret, guessing = may_hold_secrets(call.body), may_look_like_any(call.body)
+    if not (call.tool.kinds or secret or guessing):
         return _NONE
     given = Surroundings(roots=roots, folder=folder or Path())
-    facts: dict[str, list[Mapping[str, Any]]] = {"opaque": []}
+    facts: _Lists = {"opaque": []}
     arguments = call.arguments
     for argument, kind in call.tool.kinds.items():
         found = list(islice(_texts(arguments, argument), MAX_VALUES + 1))
         if len(found) > MAX_VALUES:
             found = [Place(pointer=of_argument(argument), value=None, reached=False)]
         for place in found:
-            field, findings = _read(place, kind, given)
-            facts.setdefault(field, []).extend({"argument": place.pointer, **fact} for fact in findings.facts)
-            if findings.caution:
-                facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": findings.caution})
-    return Facts(**{field: tuple(items) for field, items in facts.items()})
+            caution = _add(facts, place, kind, given)
+            if caution:
+                facts["opaque"].append({"argument": place.pointer, "kind": kind, "why": caution})
+    if secret:
+        facts.setdefault("secrets", []).extend(
+            {"argument": place.pointer, **fact}
+            for place in texts_in(arguments)
+            for fact in secrets_in(place.value)
+        )
+    guesses = _guesses(call, given) if guessing else _NONE.guessed
+    return Facts(guessed=guesses, **{field: tuple(items) for field, items in facts.items()})
+
+
+def _guesses(call: Call, given: Surroundings) -> Guesses:
+    """The facts of texts that look like a kind, in arguments of which nothing is declared."""
+    declared = {tokens(of_argument(argument))[0] for argument in call.tool.kinds}
+    undeclared = {name: value for name, value in call.arguments.items() if not declared & {name, EVERY}}
+    facts: _Lists = {}
+    for place in islice(texts_in(undeclared), MAX_VALUES):
+        kind = guess(place.value)
+        if kind:
+            _add(facts, place, kind, given)
+    return {**_NONE.guessed, **{field: tuple(items) for field, items in facts.items()}}
+
+
+def _add(facts: _Lists, place: Place, kind: ArgumentKind, given: Surroundings) -> str:
+    """Add what a text means, and answer why it is not to be allowed unattended."""
+    field, findings = _read(place, kind, given)
+    for name, items in ((field, findings.facts), ("packages", findings.packages)):
+        facts.setdefault(name, []).extend({"argument": place.pointer, **fact} for fact in items)
+    return findings.caution
 
 
 def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, Findings]:
@@ -91,6 +151,8 @@ def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, F
     if kind not in _EXTRACTORS:
         return "opaque", Findings(caution="nothing reads arguments of this kind")
     field, extractor = _EXTRACTORS[kind]
+    if kind == "money" and type(place.value) in {int, float}:
+        place = replace(place, value=repr(place.value))  # as JSON prints it
     if not (place.reached and isinstance(place.value, str)):
         return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
     try:

@@ -32,6 +32,21 @@ _URL: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "url": TEXT, "scheme": TEXT, "host": TEXT, "address_class": TEXT,
     "credentials": BOOLEAN, "port?": ANY,
 }  # fmt: skip
+_COMMAND: Final[Shape] = {
+    "argument": TEXT, "program": TEXT, "name": TEXT, "subcommand": TEXT, "words": (TEXT,), "complete": BOOLEAN,
+    "via": (TEXT,), "redirects": ({"operator": TEXT, "target": TEXT, "writes": BOOLEAN},),
+}  # fmt: skip
+_SQL: Final[Shape] = {
+    "argument": TEXT, "statement": TEXT, "tables": (TEXT,), "writes": (TEXT,), "columns": (TEXT,), "functions": (TEXT,),
+    "dialect": TEXT, "complete": BOOLEAN,
+}  # fmt: skip
+_PACKAGE: Final[Shape] = {
+    "argument": TEXT, "ecosystem": TEXT, "name": TEXT, "version": TEXT, "source": TEXT, "raw": TEXT,
+}  # fmt: skip
+_MONEY: Final[Shape] = {
+    "argument": TEXT, "raw": TEXT, "amount": TEXT, "millionths": NUMBER, "currency": TEXT,
+}  # fmt: skip
+_SECRET: Final[Shape] = {"argument": TEXT, "kind": TEXT, "category": TEXT, "start": NUMBER, "end": NUMBER}
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
 _PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
 _USAGE: Final[Shape] = {"calls?": ANY, "denied?": ANY, "asked?": ANY, "tools?": ANY, "spent?": ANY}
@@ -45,7 +60,10 @@ INPUT: Final[Mapping[str, Shape]] = {
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
-        "commands": (OPEN,), "sql": (OPEN,), "packages": (OPEN,), "secrets": (OPEN,),
+        "guessed": {
+            "paths": (_PATH,), "urls": (_URL,), "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,),
+        },
+        "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (_SECRET,), "money": (_MONEY,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
     "usage": _USAGE,

@@ -17,12 +17,10 @@ import data.guardrail.settings
 #   atlas: [AML.T0053, AML.T0086]
 deny contains {
 	"rule": "egress.address",
-	"message": sprintf("%s is not on the public network (%s)", [url.host, url.address_class]),
+	"message": sprintf("%s is not on the public network (%s)", [place.host, place.address_class]),
 	"fix": "use a public host; the owner can list this one under settings.private_hosts",
 } if {
-	some url in input.facts.urls
-	not url.address_class in {"name", "global"}
-	not hosts.listed(url.host, settings.private_hosts)
+	some place in near
 }
 
 # METADATA
@@ -32,11 +30,10 @@ deny contains {
 #   atlas: [AML.T0086]
 deny contains {
 	"rule": "egress.credentials",
-	"message": sprintf("the URL of %s carries a user name or password", [url.host]),
+	"message": sprintf("the URL of %s carries a user name or password", [host]),
 	"fix": "leave the credentials out; the tool has its own",
 } if {
-	some url in input.facts.urls
-	url.credentials
+	some host in entered
 }
 
 # METADATA
@@ -72,4 +69,28 @@ strangers contains url.host if {
 	count(settings.hosts) > 0
 	not hosts.listed(url.host, settings.hosts)
 	not hosts.listed(url.host, settings.private_hosts)
+}
+
+# Places that are not on the public network, in undeclared arguments too.
+near contains {"host": url.host, "address_class": url.address_class} if {
+	some url in input.facts.urls
+	not url.address_class in {"name", "global"}
+	not hosts.listed(url.host, settings.private_hosts)
+}
+
+near contains {"host": url.host, "address_class": url.address_class} if {
+	some url in input.facts.guessed.urls
+	not url.address_class in {"name", "global"}
+	not hosts.listed(url.host, settings.private_hosts)
+}
+
+# Hosts that a URL enters with a name or password.
+entered contains url.host if {
+	some url in input.facts.urls
+	url.credentials
+}
+
+entered contains url.host if {
+	some url in input.facts.guessed.urls
+	url.credentials
 }

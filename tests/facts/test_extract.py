@@ -1,5 +1,7 @@
 """From the arguments of a call and what its tool declares of them, to facts."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def _here(tmp_path: Path) -> Path:
 
 
 def test_a_tool_that_declares_nothing_has_no_facts():
-    assert extract(call({"path": "/etc/passwd"}), roots={}) == Facts()
+    assert extract(call({"path": "etc/passwd", "note": "a word"}), roots={}) == Facts()
 
 
 def test_each_declared_argument_is_read_by_its_kind(here: Path):
@@ -118,12 +120,13 @@ def test_a_caution_stands_beside_the_fact():
     assert found == Facts(
         urls=(url("/to", "a.example") | {"raw": text, "url": text, "credentials": True},),
         opaque=(opaque("/to", "url", "it carries a name or password"),),
+        secrets=({"argument": "/to", "kind": "url_password", "category": "secret", "start": 0, "end": 20},),
     )
 
 
 def test_a_kind_that_nothing_reads_is_opaque():
-    assert extract(call({"sql": "select 1"}, sql="sql"), roots={}) == Facts(
-        opaque=(opaque("/sql", "sql", "nothing reads arguments of this kind"),)
+    assert extract(call({"sound": "x"}, sound="audio"), roots={}) == Facts(
+        opaque=(opaque("/sound", "audio", "nothing reads arguments of this kind"),)
     )
 
 
@@ -170,3 +173,24 @@ def test_whatever_the_arguments_the_same_call_has_the_same_facts(
     assert {
         f"/{name}" for name in ("path", "url") if name in kinds and isinstance(arguments.get(name), str)
     } <= told
+
+
+def test_the_parsers_are_loaded_by_the_first_argument_that_needs_them():
+    """Calls without such arguments pay nothing for them, and neither does `import guardrail`."""
+    script = """
+import sys
+import guardrail
+from guardrail.calls import Agent, Call, Tool
+from guardrail.facts import extract
+
+def read(kind, text):
+    tool = Tool(name="t", kinds={"x": kind})
+    extract(Call.of({"x": text}, run="r", id="1", agent=Agent(id="a"), tool=tool), roots={})
+    print(sorted({"tree_sitter", "sqlglot"} & set(sys.modules)))
+
+read("path", "/tmp")
+read("command", "ls")
+read("sql", "select 1")
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines() == ["[]", "['tree_sitter']", "['sqlglot', 'tree_sitter']"]

@@ -84,3 +84,13 @@ test_a_host_is_not_listed_by_part_of_its_name if {
 	not hosts.listed("example.com", "example.com")
 	not hosts.listed("example.com", null)
 }
+
+test_an_undeclared_url_to_a_private_address_is_denied if {
+	given := {"facts": {"urls": [], "guessed": {"urls": [url("169.254.169.254", "metadata")]}}}
+	rules(egress.deny) == {"egress.address"} with input as given
+}
+
+test_an_undeclared_url_is_no_stranger if {
+	given := {"facts": {"urls": [], "guessed": {"urls": [url("evil.example", "name")]}}}
+	count(egress.ask) == 0 with input as given with data.settings as {"hosts": ["api.example.com"]}
+}

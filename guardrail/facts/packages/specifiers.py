@@ -1,0 +1,85 @@
+"""Packages as their registries name them: PEP 508 for PyPI, npm's own form for npm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from guardrail.facts.extractor import NotUnderstoodError
+
+Source = Literal["install", "requirement", "manifest", "import"]
+"""Where a package was named: a command that installs it, a specifier, a manifest, or code that imports it."""
+
+ELSEWHERE: Final = (
+    "it names a package by a URL, a repository, a path or a file, not by its name in a registry"
+)
+
+_NPM_NAME: Final = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*"
+_NPM: Final = re.compile(rf"({_NPM_NAME})(?:@(.*))?", re.DOTALL)
+_NPM_ALIAS: Final = re.compile(rf"npm:({_NPM_NAME})(?:@(.*))?", re.DOTALL)
+_NPM_RANGE: Final = re.compile(r"[A-Za-z0-9.*^~<>=| +-]*")
+_OTHER: Final = re.compile(r"([A-Za-z0-9@][A-Za-z0-9+._/-]*?)(?:(?:==?|@)([A-Za-z0-9.+~:-]+))?")
+
+
+def package(ecosystem: str, name: str, version: str, *, source: Source, raw: str) -> Mapping[str, Any]:
+    """One fact."""
+    return {"ecosystem": ecosystem, "name": name, "version": version, "source": source, "raw": raw}
+
+
+def read_specifier(ecosystem: str, text: str, *, source: Source) -> Mapping[str, Any]:
+    """The package that a specifier means.
+
+    Args:
+        ecosystem: the registry: `pypi`, `npm` or another one, whose names are taken as they stand.
+        text: the specifier.
+        source: where it was found.
+
+    Raises:
+        NotUnderstoodError: it is no name in a registry.
+    """
+    readers = {"pypi": _pypi, "npm": _npm}
+    name, version = readers.get(ecosystem, _other)(text)
+    return package(ecosystem, name, version, source=source, raw=text)
+
+
+def _pypi(text: str) -> tuple[str, str]:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  see ADR 6
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
+    if text.endswith((".whl", ".zip", ".gz", ".bz2", ".tar")) or text.startswith("."):
+        raise NotUnderstoodError(ELSEWHERE)
+    try:
+        found = Requirement(text)
+    except (InvalidRequirement, RecursionError) as error:
+        raise NotUnderstoodError(ELSEWHERE) from error
+    if found.url:
+        raise NotUnderstoodError(ELSEWHERE)
+    return canonicalize_name(found.name), str(found.specifier)
+
+
+def _npm(text: str) -> tuple[str, str]:
+    found = _NPM.fullmatch(text)
+    if found is None or (found[2] is None and text.endswith((".tgz", ".tar.gz"))):
+        raise NotUnderstoodError(ELSEWHERE)
+    return npm_target(found[1], found[2] or "")
+
+
+def npm_target(name: str, version: str) -> tuple[str, str]:
+    """The package behind a name and what npm is told to take for it: `npm:other@1` means another one.
+
+    Raises:
+        NotUnderstoodError: it is taken from somewhere else than the registry.
+    """
+    alias = _NPM_ALIAS.fullmatch(version)
+    name, version = (alias[1], alias[2] or "") if alias else (name, version)
+    if not _NPM_RANGE.fullmatch(version) or version.endswith((".tgz", ".tar", ".gz")):
+        raise NotUnderstoodError(ELSEWHERE)
+    return name, version
+
+
+def _other(text: str) -> tuple[str, str]:
+    found = _OTHER.fullmatch(text)
+    if found is None or text.startswith("@"):
+        raise NotUnderstoodError(ELSEWHERE)
+    return found[1], found[2] or ""

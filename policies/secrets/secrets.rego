@@ -1,0 +1,23 @@
+# METADATA
+# title: Secrets
+# description: >-
+#   A key or a token in an argument was read somewhere and is on its way elsewhere. Tools have credentials of their own.
+# scope: package
+package guardrail.rules.secrets
+
+import data.guardrail.settings
+
+# METADATA
+# title: A secret on its way out waits for a person
+# custom:
+#   rule: secrets.outward
+#   atlas: [AML.T0086]
+ask contains object.union(settings.approval, {
+	"rule": "secrets.outward",
+	"message": sprintf("%s holds a secret (%s)", [secret.argument, secret.kind]),
+	"fix": "leave the secret out; the tools have credentials of their own",
+}) if {
+	input.tool.effect != "read"
+	some secret in input.facts.secrets
+	secret.category == "secret"
+}

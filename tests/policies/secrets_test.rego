@@ -1,0 +1,30 @@
+package tests.secrets
+
+import data.guardrail.rules.secrets
+
+call(effect, found) := {"tool": {"effect": effect}, "facts": {"secrets": found}}
+
+found(category) := {"argument": "/note", "kind": "github_token", "category": category, "start": 0, "end": 40}
+
+test_no_secret_is_fine if {
+	count(secrets.ask) == 0 with input as call("write", [])
+}
+
+test_a_secret_on_its_way_out_asks if {
+	expected := {{
+		"rule": "secrets.outward",
+		"message": "/note holds a secret (github_token)",
+		"fix": "leave the secret out; the tools have credentials of their own",
+	}}
+	every effect in ["write", "irreversible", ""] {
+		secrets.ask == expected with input as call(effect, [found("secret")])
+	}
+}
+
+test_a_tool_that_reads_may_have_it if {
+	count(secrets.ask) == 0 with input as call("read", [found("secret")])
+}
+
+test_personal_data_is_for_other_rules if {
+	count(secrets.ask) == 0 with input as call("write", [found("personal")])
+}
