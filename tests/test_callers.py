@@ -101,7 +101,8 @@ def test_a_call_that_its_own_tool_makes_again_is_a_recorded_deny(
 
         answer = guard.perform(Attempt(call=call, invoke=pay))
     assert (answer.status, answer.value) == ("returned", INSIDE)
-    assert [record.kind for record in ledger.records("r")] == ["begun", "admitted", "denied", "settled"]
+    kinds = [record.kind for record in ledger.records("r")]  # of two logs, in no order within a millisecond
+    assert sorted(kinds) == ["admitted", "begun", "denied", "settled"]
     assert [listed.state for listed in ledger.calls("r")] == ["returned"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel import Pregel
 
@@ -18,6 +19,8 @@ from guardrail_langgraph.net import Net, has_net, with_net, without_net
 from guardrail_langgraph.walk import Found, Graph, walk
 
 _G = TypeVar("_G", bound=Graph)
+_DURABILITY: Final = "__pregel_durability"
+"""Where LangGraph reads how checkpoints are written, if its caller does not say. Private; pinned by the tests."""
 UNNAMED: Final = "LangGraph"
 """The name of every graph that was given none."""
 
@@ -66,11 +69,21 @@ def wrap(
 
 
 def _spread(net: Net, graphs: Iterable[Graph]) -> None:
-    """Put the net below every graph, so that it holds for graphs that a tool starts anew, too."""
-    for graph in graphs:
+    """Put the net below every graph, so that it holds for graphs that a tool starts anew, too.
+
+    And have checkpoints written before the step that follows them, where the caller does not say otherwise: a
+    killed process would lose the last one, and its node would make the same call anew, as another call. LangGraph
+    cannot do that where a graph inside keeps nothing (`checkpointer=False`).
+    """
+    every = list(graphs)
+    all_keep = all(graph.checkpointer is not False for graph in every)
+    for graph in every:
         config = graph.config or {}
-        if not has_net(config.get("callbacks")):
-            graph.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
+        if has_net(config.get("callbacks")):
+            continue
+        graph.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
+        if all_keep and isinstance(graph.checkpointer, BaseCheckpointSaver):
+            graph.config["configurable"] = {_DURABILITY: "sync", **config.get("configurable", {})}
 
 
 def _bindings(
@@ -112,6 +125,9 @@ def unwrap(graph: _G) -> _G:
         config = each.config or {}
         if has_net(config.get("callbacks")):
             each.config = {**config, "callbacks": without_net(config.get("callbacks"))}
+            if "configurable" in config:
+                said = config["configurable"]
+                each.config["configurable"] = {key: said[key] for key in said if key != _DURABILITY}
     return graph
 
 

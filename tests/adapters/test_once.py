@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -203,3 +204,42 @@ def test_a_wait_in_place_that_is_cancelled_withdraws_its_request(guard_that: Any
     asyncio.run(cancelled())
     assert [approval.state for approval in guard.ledger.approvals()] == ["cancelled"]
     assert effects.done == []
+
+
+class SlowSaver(InMemorySaver):
+    """A checkpointer on a slow disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[str] = []
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        time.sleep(0.1)
+        kept = super().put(config, checkpoint, metadata, new_versions)
+        self.kept.append(checkpoint["id"])
+        return kept
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
+
+
+@BOTH
+@pytest.mark.parametrize("wrapped", [True, False], ids=["wrapped", "bare"])
+def test_a_tool_runs_once_the_checkpoint_before_it_is_written(
+    guard_that: Any, asynchronous: bool, wrapped: bool
+) -> None:
+    """Else a killed process loses it, and the node makes the same call anew under another id."""
+    saver = SlowSaver()
+    kept: list[int] = []
+
+    @tool
+    def pay(value: int) -> str:
+        """Pay."""
+        kept.append(len(saver.kept))
+        return "paid"
+
+    graph = plain([pay], [calling(("pay", {"value": 1}))], checkpointer=saver)
+    if wrapped:
+        wrap(graph, guard_that())
+    run_graph(graph, START_MESSAGES, thread("t"), asynchronous=asynchronous)
+    assert (kept == [3]) is wrapped  # the input's, the start's, and the one with the model's message
