@@ -35,8 +35,10 @@ def check_name(what: str, name: object, error: type[GuardrailError]) -> None:
     Raises:
         InvalidArguments: it holds a NUL character or a lone surrogate; else `error`.
     """
-    if not isinstance(name, str) or not name:
-        raise error(f"{what} is {name!r}; a name is a text, and not empty")
+    if not isinstance(name, str):
+        raise error(f"{what} is a {type(name).__name__}, not a text")
+    if not name:
+        raise error(f"{what} is empty")
     if not name.isascii() or "\x00" in name:
         check_text(name, what)
 

@@ -162,6 +162,13 @@ def refuse(
     return Decision(effect="deny", reasons=(reason,), revision=revision)
 
 
+def most(approvers: Iterable[str]) -> int:
+    """The largest quorum that these approvers can meet: a role may be held by any number of people."""
+    named = set(approvers)
+    open_to_more = not named or any(name.startswith("role:") for name in named)
+    return MAX_QUORUM if open_to_more else len(named)
+
+
 def fault(decision: object) -> str:
     """What is wrong with the answer of a policy, in words; empty where it is a well-formed decision.
 
@@ -210,9 +217,10 @@ def _is_ask(item: object) -> bool:
     return (
         isinstance(item, Ask)
         and _speaks(item)
-        and _all(item.approvers, _is_text)
+        and isinstance(cast("object", item.approvers), list | tuple)
+        and all(map(_is_text, item.approvers))
         and type(item.quorum) is int
-        and 1 <= item.quorum <= (len(set(item.approvers)) or MAX_QUORUM)
+        and 1 <= item.quorum <= most(item.approvers)
         and _is_positive(item.expires_in)
         and item.expires_in <= MAX_EXPIRY
     )

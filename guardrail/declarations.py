@@ -36,7 +36,9 @@ def defined(found: Found, kinds: Mapping[str, ArgumentKind], declared: ToolSetti
         InvalidTool: the name is outside the rule, or an argument is declared that the tool does not have.
     """
     said = {of_argument(argument) for argument in kinds}
-    read = {pointer: kind for pointer, kind in kinds_in(found.schema).items() if pointer not in said}
+    read: dict[str, ArgumentKind] = {
+        pointer: kind for pointer, kind in kinds_in(found.schema).items() if pointer not in said
+    }
     kinds = {**kinds, **read}
     tool = Tool(
         name=found.name,

@@ -134,8 +134,8 @@ def test_what_acts_when_it_is_walked_through_is_no_result(guard_that: GuardThat,
         ({"effect": "Read"}, "the effect of local/send is 'Read'", "did you mean 'read'?"),
         ({"kinds": {"to": "nonsense"}}, "the kind of 'to' of local/send is 'nonsense'", "write one of "),
         ({"waiting": "never"}, "waiting is 'never', which is none of wait, answer", ""),
-        ({"agent": None}, "the agent is None; a name is a text", ""),
-        ({"agent": ""}, "the agent is ''; a name is a text, and not empty", ""),
+        ({"agent": None}, "the agent is a NoneType, not a text", ""),
+        ({"agent": ""}, "the agent is empty", ""),
     ],
 )  # fmt: skip
 def test_a_word_that_a_tool_may_not_have_is_refused_when_it_is_wrapped(

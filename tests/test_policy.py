@@ -162,6 +162,8 @@ def test_a_policy_that_cannot_say_what_it_is_or_decides_is_a_deny(case: str, tmp
         ASK,
         replace(ALLOW, effect="deny", revision="r1", observed=(REASON,)),
         replace(ALLOW, mask=("/password", "/*/pin", "")),
+        asking(quorum=2, approvers=("role:finance",)),
+        asking(quorum=2, approvers=["user:anna", "user:ben"]),
         asking(quorum=2, approvers=("user:anna", "user:ben"), expires_in=MAX_EXPIRY, fix="ask for less"),
         obliged("redact", ["/to", "/list/*"]),
         obliged("replace", {"/to": None}),

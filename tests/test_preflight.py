@@ -121,6 +121,8 @@ def test_functions_are_found_through_imports():
         ("a if b\n\nb if a\n", "a ← data.guardrail.rules.t.b ← data"),
         ("f(x) if g(x)\n\ng(x) if f(x)\n", "← data.guardrail.rules.t.g ←"),
         ("a if not a\n", "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),
+        ("a := [a]\n", "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),
+        ('a contains {"x": x} if some x in a\n', "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),
         ("a := [x | x := a[_]]\n", "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),
         ("a if every x in input.history { x; a }\n", "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),
         ("a if data.guardrail.rules.t.a\n", "data.guardrail.rules.t.a ← data.guardrail.rules.t.a"),

@@ -262,3 +262,8 @@ def test_silence_stays_a_deny_where_only_observed_rules_spoke(verdict: str):
 def test_other_rules_are_enforced_beside_an_observed_one():
     decision = decide(frozenset({"a"}), deny=[rule("a"), rule("b")], allow=[rule("c")])
     assert decision == Decision(effect="deny", reasons=(reason("b"),), observed=(reason("a"),), revision="v")
+
+
+def test_a_role_may_be_asked_for_more_than_one_person():
+    decision = decide(ask=[rule("a", approvers=["role:finance"], quorum=2)])
+    assert [(ask.approvers, ask.quorum) for ask in decision.asks] == [(("role:finance",), 2)]

@@ -180,13 +180,13 @@ def test_the_helper_that_is_shown_is_accepted(body: str):
 
 
 def test_a_helper_takes_the_local_variables_that_it_needs():
-    body = 'some item in input.facts.packages; not startswith(item.name, "left")'
+    body = 'some item in input.history; not startswith(item.effect, "read")'
     assert message(body).endswith(
-        'write the helper rule `name_is_fine(item) if startswith(item.name, "left")` '
-        "and ask `not name_is_fine(item)` [parity]"
+        'write the helper rule `effect_is_fine(item) if startswith(item.effect, "read")` '
+        "and ask `not effect_is_fine(item)` [parity]"
     )
-    helper = 'name_is_fine(item) if startswith(item.name, "left")\n\n'
-    preflight(bundle("some item in input.facts.packages; not name_is_fine(item)", more=helper))
+    helper = 'effect_is_fine(item) if startswith(item.effect, "read")\n\n'
+    preflight(bundle("some item in input.history; not effect_is_fine(item)", more=helper))
 
 
 ACCEPTED = [

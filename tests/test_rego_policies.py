@@ -226,11 +226,12 @@ def test_the_example_of_the_documentation_is_clean_and_passes_its_tests():
 
 def test_what_the_documentation_calls_refused_is_refused_in_its_words():
     head = "package guardrail.rules.pay\n\n"
-    (refused,), (shown,), (accepted,) = blocks("rego-refused"), blocks("text"), blocks("rego-accepted")
-    with pytest.raises(PreflightError) as caught:
-        preflight(Bundle.of({"pay.rego": head + refused}))
-    assert caught.value.findings == (" ".join(shown.split()),)
-    preflight(Bundle.of({"pay.rego": head + accepted}))
+    for refused, shown in zip(blocks("rego-refused"), blocks("text"), strict=True):
+        with pytest.raises(PreflightError) as caught:
+            preflight(Bundle.of({"pay.rego": head + refused}))
+        assert caught.value.findings == (" ".join(shown.split()),)
+    for accepted in blocks("rego-accepted"):
+        preflight(Bundle.of({"pay.rego": head + accepted}))
 
 
 def test_the_settings_of_the_documentation_are_read():

@@ -33,6 +33,12 @@ quoted(x) := sprintf("<%v>", [x])
 
 partial(x) := x if x != ""
 
+route(url) := concat("://", [url.scheme, url.host])
+
+places contains {"host": url.host, "memo": input.arguments.memo} if some url in input.facts.urls
+
+crowded if count(places) > 3
+
 """
 LINE = HEAD.count("\n") + 1
 
@@ -73,6 +79,7 @@ QUOTED = {
     ),
     'concat(", ", [memo])': ("memo", "give memo a `default`"),
     'partial("x")': ('partial("x")', "give the function a `default`, or read it in a rule that has one"),
+    "route(args)": ("route(args)", "give the function a `default`, or read it in a rule that has one"),
     "max([])": ("max([…])", "give the function a `default`, or read it in a rule that has one"),
 }  # fmt: skip
 
@@ -120,6 +127,8 @@ def test_a_name_that_only_the_reason_reads_is_a_part_of_it(body: str):
         ("[x | x := input.arguments.memo]", "big"),
         ("url.host", "some url in input.facts.urls"),
         ("url.host", "url := input.facts.urls[_]"),
+        ("route(url)", "some url in input.facts.urls"),
+        ("place.memo", "some place in places"),  # what has no memo is no member
         ("input.facts.urls[i].host", "some i; input.facts.urls[i].credentials"),
         ("key", "some key, _ in input.arguments"),
         (

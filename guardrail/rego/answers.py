@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from guardrail.decisions import MAX_EXPIRY, MAX_QUORUM, Ask, Decision, Obligation, Reason, refuse
+from guardrail.decisions import MAX_EXPIRY, MAX_QUORUM, Ask, Decision, Obligation, Reason, most, refuse
 from guardrail.durations import seconds
 from guardrail.pointers import tokens
 from guardrail.rego.interpreter import ENTRYPOINT, UNDEFINED
@@ -78,7 +78,7 @@ class _Ask(_Reason):
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        if self.approvers and self.quorum > len(set(self.approvers)):
+        if self.quorum > most(self.approvers):
             raise ValueError("fewer approvers are named than the quorum wants")
         return self
 

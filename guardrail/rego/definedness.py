@@ -7,11 +7,11 @@ another statement of the same query, or of one around it, fails without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
-from guardrail.rego.references import Program, Scope
+from guardrail.rego.references import Local, Program, Scope
 from guardrail.rego.shapes import PARTIAL, Shape, step
 from guardrail.rego.syntax import Body, Path, Query, Rule, Statement, Term, subterms
 
@@ -157,11 +157,16 @@ class Known:
         if not name.startswith("data."):
             return name not in PARTIAL
         rules = self.scope.program.rules.get(self.scope.path(call.items[0])[1:], [])
-        return any(map(self._always_holds, rules))
+        return any(self._always_holds(rule, call.items[1:]) for rule in rules)
 
-    def _always_holds(self, rule: Rule) -> bool:
-        """Whether a rule has a value whatever is asked, of whatever it is given."""
-        known = Known(scope=self.scope.program.scope(rule), asked=self.asked)
+    def _always_holds(self, rule: Rule, arguments: Sequence[Term] = ()) -> bool:
+        """Whether a rule has a value whatever is asked, given these arguments."""
+        given = {
+            parameter.text: Local(shape=self.shape(argument))
+            for parameter, argument in zip(rule.parameters, arguments, strict=False)
+        }
+        scope = self.scope.program.scope(rule)
+        known = Known(scope=replace(scope, locals={**scope.locals, **given}), asked=self.asked)
         return rule.kind == "default" or (
             all(parameter.kind == "var" for parameter in rule.parameters)
             and any(

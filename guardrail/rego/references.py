@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.rego.shapes import ANY, BOOLEAN, NUMBER, OWNED, RESULTS, TEXT, Shape, input_of, step
-from guardrail.rego.syntax import Module, Path, Query, Rule, Statement, Term, subterms
+from guardrail.rego.syntax import Body, Module, Path, Query, Rule, Statement, Term, subterms
 
 _SHAPES: Final[Mapping[str, Shape]] = {
     "string": TEXT, "number": NUMBER, "bool": BOOLEAN, "object": (ANY,), "comprehension": (ANY,),
@@ -83,6 +83,17 @@ class Program:
     def graph(self) -> Mapping[Path, Sequence[Path]]:
         """The path of every rule → the paths of the rules that its definitions ask for, in order."""
         return {path: sorted(_reads(self, path), key=str) for path in self.rules}
+
+    @cached_property
+    def _shapes(self) -> dict[Path, Shape]:
+        return {}
+
+    def shape_given_by(self, path: Path) -> Shape:
+        """What is known of the value of the rules at a path; of one that asks for itself, nothing."""
+        if path not in self._shapes:
+            self._shapes[path] = ANY
+            self._shapes[path] = _joined([_given_by(self, rule) for rule in self.rules[path]])
+        return self._shapes[path]
 
     def scope(self, rule: Rule) -> Scope:
         """What names mean in the head of a rule."""
@@ -164,7 +175,7 @@ class Scope:
         for end in range(len(path), 0, -1):
             rules = self.program.rules.get(path[:end])
             if rules:
-                known = _joined([_given_by(self.program, rule) for rule in rules])
+                known = self.program.shape_given_by(path[:end])
                 for name in path[end:]:
                     known, _ = step(known, name)
                 return known
@@ -251,8 +262,10 @@ def _in_term(term: Term, scope: Scope) -> Iterator[tuple[Scope, Term]]:
 
 def _given_by(program: Program, rule: Rule) -> Shape:
     """What is known of the value that one definition of a rule gives."""
-    if rule.kind in {"set", "object"}:
+    if rule.kind == "object":
         return (ANY,)
+    if rule.kind == "set":
+        return (_joined([_member(program, rule, body) for body in rule.bodies]),)
     shapes: list[Shape] = []
     for body in rule.bodies:
         if body.value is None:
@@ -264,6 +277,15 @@ def _given_by(program: Program, rule: Rule) -> Shape:
         else:
             shapes.append(program.scope(rule).shape(body.value))
     return _joined(shapes)
+
+
+def _member(program: Program, rule: Rule, body: Body) -> Shape:
+    """What is known of what a set rule adds: of an object that is written out, its fields."""
+    items = rule.key.items if rule.key is not None and rule.key.kind == "object" else ()
+    if not items or any(key.kind != "string" for key in items[::2]):
+        return ANY
+    inside = program.scope(rule).entered(body.query)
+    return {key.text: inside.shape(value) for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
 def _joined(shapes: Iterable[Shape]) -> Shape:
