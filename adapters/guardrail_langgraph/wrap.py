@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.prebuilt import ToolNode
@@ -75,10 +75,10 @@ def _spread(net: Net, graphs: Iterable[Graph]) -> None:
     killed process would lose the last one, and its node would make the same call anew, as another call. LangGraph
     cannot do that where a graph inside keeps nothing (`checkpointer=False`).
     """
-    every = list(graphs)
+    every = [cast("Any", graph) for graph in graphs]
     all_keep = all(graph.checkpointer is not False for graph in every)
     for graph in every:
-        config = graph.config or {}
+        config: dict[str, Any] = graph.config or {}
         if has_net(config.get("callbacks")):
             continue
         graph.config = {**config, "callbacks": with_net(config.get("callbacks"), net)}
