@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
 PIP := -m pip --disable-pip-version-check --quiet
 
+# A lock file is whole: with --no-deps nothing is resolved again, whatever has been published since.
+
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
@@ -16,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("guardrail needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@echo "Setting up $(VENV) (about a minute) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python $(PIP) install --require-hashes -r requirements.lock
+	@$(BIN)/python $(PIP) install --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -49,7 +51,7 @@ bench: $(READY) ## the ratios of docs/benchmarks.md, paired with their raw basel
 $(DOJO)/.ready: examples/requirements-agentdojo.lock pyproject.toml
 	@echo "Setting up $(DOJO) …"
 	@test -x $(DOJO)/bin/python || $(PYTHON) -m venv $(DOJO)
-	@$(DOJO)/bin/python $(PIP) install --require-hashes -r examples/requirements-agentdojo.lock
+	@$(DOJO)/bin/python $(PIP) install --require-hashes --no-deps -r examples/requirements-agentdojo.lock
 	@$(DOJO)/bin/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
