@@ -25,6 +25,8 @@ MAX_LENGTH: Final = 8192
 """The longest command, in characters."""
 MAX_SEARCHED: Final = 2048
 """The longest text, in characters, that is searched for commands where it is not plain: errors make parsing slow."""
+MAX_COMMANDS: Final = 256
+"""How many commands of one text are told; with more it is opaque."""
 MAX_DEPTH: Final = 8
 """How deep commands may stand in each other (`sudo sh -c …` is two deep)."""
 
@@ -86,6 +88,9 @@ class _Commands:
         return plain
 
     def _add(self, command: Simple, via: tuple[str, ...]) -> None:
+        if len(self.facts) >= MAX_COMMANDS:
+            self.whys.append(f"it holds more than {MAX_COMMANDS} commands")
+            return
         if any((redirect.target or "/dev/tcp/").startswith(_NETWORK) for redirect in command.redirects):
             self.whys.append("it may open a connection by a redirection")
         program = (command.words[0] or "") if command.words else ""
