@@ -24,6 +24,10 @@ _EXPECTED: Final = {
 }
 
 
+class MisplacedSecretError(ValueError):
+    """What stands there may be a secret, so it is not repeated where people and logs read it."""
+
+
 def described(
     error: ValidationError, *, file: str, settings: type[BaseModel], environment: Mapping[str, str]
 ) -> ConfigError:
@@ -63,6 +67,8 @@ def _line(item: ErrorDetails, file: str, settings: type[BaseModel], environment:
         return f"{file}: {_said(item)}"
     if len(place) == 1 and key in environment:
         file, key = "environment", environment[key]
+    if isinstance(item.get("ctx", {}).get("error"), MisplacedSecretError):
+        return f"{file}: {key}: {_said(item)}"
     return f"{file}: {key}: {_said(item)}; found {_found(item['input'])}"
 
 

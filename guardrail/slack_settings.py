@@ -13,6 +13,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from guardrail.errors import ConfigError
+from guardrail.mistakes import MisplacedSecretError
 from guardrail.patterns import ToolPattern
 
 MESSAGES: Final = "slack"
@@ -27,7 +28,7 @@ _LINK: Final = re.compile(r"https?://[!-~]+", re.ASCII)
 
 def _reference(text: str) -> str:
     if not _REFERENCE.fullmatch(text):
-        raise ValueError(
+        raise MisplacedSecretError(
             'expected where the secret is found, "env:NAME" or "file:PATH", not the secret itself'
         )
     return text

@@ -402,3 +402,12 @@ def test_a_ledger_whose_key_is_gone_is_not_given_a_new_one(tmp_path: Path):
     with pytest.raises(LedgerUnavailable, match="cannot be read"):
         config.open_ledger()
     assert not (tmp_path / "guardrail.key").exists()
+
+
+def test_a_secret_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path):
+    file = tmp_path / "guardrail.toml"
+    file.write_text('[slack]\nteam = "T1"\napp = "A1"\nchannel = "C1"\ntoken = "xoxb-hunter2"\n')
+    with pytest.raises(ConfigError) as caught:
+        Config.load(file)
+    assert "slack.token: expected where the secret is found" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
