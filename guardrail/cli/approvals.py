@@ -108,15 +108,14 @@ def approve(
     if as_json and not yes:
         raise typer.BadParameter("with --json nobody is asked for the word: add --yes")
     output, scope = Output(color=color), read_scope(remember, matching or []) if remember else None
-    with opened(config) as (settings, ledger):
+    with opened(config) as (settings, ledger), closing(settings.voting(ledger)) as voting:
         found = find(ledger, approval)
         if scope is not None and scope.seconds > settings.approvals.remember_at_most:
             raise Conflict(
                 f"nothing is remembered for {remember}",
                 fix="see approvals.remember_at_most in guardrail.toml",
             )
-        with closing(settings.voting(ledger)) as voting:
-            voting.check(found.id, who.id)
+        voting.check(found.id, who.id)
         kept = ledger.approval_arguments(found.id)
         arguments = shown_arguments(kept.arguments, kept.mask, settings, reveal=reveal)
         if not as_json:
@@ -128,10 +127,9 @@ def approve(
             )
         if not yes:
             _ask_for_the_word(output, who=str(who))
-        with closing(settings.voting(ledger)) as voting:
-            voted = voting.vote(found.id, who.id, "approve", channel="cli", reason=reason)
-            if scope is not None:
-                voting.remember(found.id, who.id, scope, channel="cli")
+        voted = voting.vote(found.id, who.id, "approve", channel="cli", reason=reason)
+        if scope is not None:
+            voting.remember(found.id, who.id, scope, channel="cli")
     _said(output, voted, f"Approved by {who}.", as_json=as_json)
 
 
