@@ -16,6 +16,7 @@ from guardrail.budgets import Reservation
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason
 from guardrail.outcomes import Heading, Status
+from guardrail.provenance import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +116,15 @@ class Settled:
         status: how that ended; `unknown` also where it was started and its owner is gone.
         result: what the codec kept of the result; None = not kept.
         message: the error in words, where it raised.
+        withheld: why its result was not handed on.
+        held: people have to let its result through first; it is what was kept.
     """
 
     status: Status
     result: bytes | None = None
     message: str = ""
+    withheld: tuple[Reason, ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,9 @@ class InFlight:
 
     elsewhere: bool = False
 
+
+Released = Literal["unreviewed", "whole", "changed", "withheld", "held"]
+"""What became of a result: handed on without anybody looking, as it was, with changes; not at all; not yet."""
 
 Admission = Ticket | Pending | Moved | Edited | Stopped | Settled | InFlight
 """What the ledger answers to `Admit`."""
@@ -141,6 +149,10 @@ class Settle:
         result: what the codec kept of the value, as JSON bytes; None = nothing to keep or not keepable.
         message: the error in words; it is sealed, not in the record.
         labels: labels that the run gains by this outcome.
+        source: what is handed on, as what values of later calls may come from; None = nothing is.
+        review: what was decided about handing it on, where anybody was asked.
+        given: the policy input of that, as JSON text.
+        released: what became of it.
     """
 
     call: Call
@@ -149,6 +161,10 @@ class Settle:
     result: bytes | None = None
     message: str = ""
     labels: tuple[str, ...] = ()
+    source: Source | None = None
+    review: Decision | None = None
+    given: bytes = b""
+    released: Released = "unreviewed"
 
 
 SettleAnswer = Literal["settled", "late"]

@@ -22,9 +22,12 @@ Effect = Literal["read", "write", "irreversible"]
 
 ArgumentKind = Literal[
     "path", "url", "command", "sql", "sql:mysql", "sql:postgres", "sql:sqlite", "pypi", "npm", "package.json", "python",
-    "money", "text",
+    "money", "text", "content", "recipient",
 ]  # fmt: skip
 """What an argument means; the extractor of that kind turns it into facts. `docs/facts.md` says what each reads."""
+
+Trust = Literal["trusted", "untrusted"]
+"""Whether what a tool returns is the word of somebody whom the owner relies on; undeclared counts as `untrusted`."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # MCP specification 2026-07-28, tool names
 
@@ -82,6 +85,10 @@ class Tool:
         retries: a framework may run it again after it raised.
         idempotent: the tool takes the call's key as its own idempotency key, so `unknown` may be run again.
         deadline: seconds after which a running call counts as `unknown`; None = no limit.
+        trust: of what it returns.
+        fields: JSON pointer into what it returns, `*` for every member of a level → another trust there.
+        labels: what the run is labelled with once its output was handed on, such as `secret`.
+        readers: who may read what it returns, as patterns (`*@example.com`); None = anybody.
     """
 
     name: str
@@ -93,6 +100,10 @@ class Tool:
     retries: bool = False
     idempotent: bool = False
     deadline: float | None = None
+    trust: Trust = "untrusted"
+    fields: Mapping[str, Trust] = field(default_factory=dict[str, Trust])
+    labels: tuple[str, ...] = ()
+    readers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for word, text in (("name", self.name), ("server", self.server)):
@@ -102,6 +113,8 @@ class Tool:
                     fix="rename it: look-alike letters in tool names are refused",
                 )
         check_choice(f"the effect of {self.title}", self.effect, Effect, InvalidTool)
+        for trust in (self.trust, *self.fields.values()):
+            check_choice(f"the trust of {self.title}", trust, Trust, InvalidTool)
 
     @cached_property
     def title(self) -> str:
@@ -122,6 +135,10 @@ class Tool:
                 "retries": self.retries,
                 "idempotent": self.idempotent,
                 "deadline": self.deadline,
+                "trust": self.trust,
+                "fields": dict(self.fields),
+                "labels": list(self.labels),
+                "readers": None if self.readers is None else list(self.readers),
             }
         )
 
@@ -134,7 +151,13 @@ class Tool:
     def json(self) -> bytes:
         """Canonical bytes, as they stand in a policy input."""
         return canonical(
-            {"server": self.server, "name": self.name, "digest": self.digest, "effect": self.effect}
+            {
+                "server": self.server,
+                "name": self.name,
+                "digest": self.digest,
+                "effect": self.effect,
+                "trust": self.trust,
+            }
         )
 
 

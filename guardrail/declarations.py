@@ -50,6 +50,10 @@ def defined(found: Found, kinds: Mapping[str, ArgumentKind], declared: ToolSetti
         deadline=declared.deadline,
         retries=declared.retries,
         idempotent=declared.idempotent,
+        trust=declared.trust,
+        fields=declared.fields,
+        labels=declared.labels,
+        readers=declared.readers,
     )
     check_kinds(tool.title, kinds, tool.schema)
     return tool

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from guardrail.admission import (
     Admission,
@@ -20,156 +20,20 @@ from guardrail.admission import (
     Settle,
     SettleAnswer,
     Stopped,
-    Ticket,
 )
-from guardrail.approvals import Approval
-from guardrail.calls import Call
-from guardrail.decisions import Decision, Reason
+from guardrail.decisions import Decision
 from guardrail.errors import LedgerError
 from guardrail.execution import Attempt, execute, execute_async, is_inside
-from guardrail.flights import Flights
-from guardrail.ledger import Ledger
-from guardrail.outcomes import Outcome, Status
-from guardrail.runtime import (
-    INSIDE,
-    AwaitApproval,
-    Decide,
-    Decided,
-    Execute,
-    Join,
-    Line,
-    Step,
-    line,
-    repeated,
-)
-
-Waiting = Literal["wait", "suspend", "answer"]
-"""While people decide: wait in place, suspend, or answer WAITING at once."""
+from guardrail.outcomes import Outcome
+from guardrail.releasing import repeated
+from guardrail.runtime import INSIDE, line
+from guardrail.steps import AwaitApproval, Decide, Execute, Join, Line, Review, Step
+from guardrail.walks import Surroundings, Waiting, Walk, late, lost
 
 POLL: Final = 0.1
 """Seconds between two looks at a call that runs in another process."""
 LOOK: Final = 0.25
 """Seconds between two looks at a request that people may answer in another process; in this one they wake us."""
-
-
-class Suspended(BaseException):
-    """The line stopped to wait for people; walk it again from its start once they have decided.
-
-    Control flow for adapters, not an error: a `BaseException`, so that no `except Exception` between
-    the driver and the adapter takes it for a failed tool.
-    """
-
-    def __init__(self, approval: Approval, call: Call) -> None:
-        super().__init__(f"waiting for approval {approval.id}")
-        self.approval = approval
-        self.call = call
-
-
-class Surroundings(Protocol):
-    """What the drivers need of the guard."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """Where everything is written."""
-        ...
-
-    @property
-    def flights(self) -> Flights:
-        """What runs in this process."""
-        ...
-
-    @property
-    def buffered(self) -> bool:
-        """Whether outcomes ride the next commit."""
-        ...
-
-    def judge(self, call: Call) -> Decided:
-        """Facts, run state and policies: what is to happen with the call."""
-        ...
-
-
-class _Drive:
-    """What both drivers share: the bookkeeping around one walk of the line."""
-
-    def __init__(self, guard: Surroundings, attempt: Attempt, waiting: Waiting) -> None:
-        self.guard = guard
-        self.attempt = attempt
-        self.waiting = waiting
-        self._entered: str | None = None
-        self._running: tuple[Call, Ticket] | None = None
-
-    def decide(self, call: Call) -> Decided:
-        try:
-            return self.guard.judge(call)
-        except LedgerError as error:
-            return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
-
-    def enter(self, admit: Admit) -> InFlight | None:
-        """Enter the key before admission is asked for."""
-        if self.guard.flights.enter(admit.call.key):
-            self._entered = admit.call.key
-            return None
-        return InFlight(elsewhere=False)
-
-    def admitted(self, admit: Admit, admission: Admission) -> Admission:
-        """Keep the key only where there is something to run."""
-        if isinstance(admission, Ticket):
-            self._running = (admit.call, admission)
-        else:
-            self.leave(None)
-        return admission
-
-    def leave(self, outcome: Outcome | None) -> None:
-        """Give the key back, once."""
-        if self._entered is not None:
-            key, self._entered = self._entered, None
-            self.guard.flights.leave(key, outcome)
-
-    def waits(self, step: AwaitApproval) -> bool:
-        """Whether to wait in place; suspends where that is how this driver waits."""
-        if self.waiting == "suspend":
-            raise Suspended(step.approval, step.call)
-        return self.waiting == "wait"
-
-    def unfinished(self, status: Status, message: str) -> Settle | None:
-        """How to settle a call that was admitted and whose walk ends before its outcome."""
-        if self._running is None:
-            return None
-        call, ticket = self._running
-        return Settle(call=call, ticket=ticket, status=status, message=message)
-
-    def rides(self, step: Settle) -> bool:
-        """Whether the outcome may ride the next commit: nothing that others decide on depends on it."""
-        return self.guard.buffered and not step.labels
-
-    def settled(self) -> None:
-        """The admitted call has its outcome; nothing is left to settle."""
-        self._running = None
-
-    def ended(self, outcome: Outcome) -> Outcome:
-        """Give the outcome to whoever joined, and a cancellation back to whoever cancelled."""
-        self.leave(outcome)
-        if outcome.error is not None and not isinstance(outcome.error, Exception):
-            raise outcome.error
-        return outcome
-
-
-def lost(error: LedgerError) -> Reason:
-    """The reason for refusing a call that cannot be recorded."""
-    return Reason(
-        rule="guardrail.ledger",
-        code="ledger",
-        message=error.message,
-        fix=error.fix or "call again once the ledger is back",
-    )
-
-
-def _late(attempt: Attempt, step: Execute, outcome: Outcome) -> Settle:
-    """The settlement of a call that went on past its deadline: recorded as late, changes nothing."""
-    result = attempt.codec.dump(outcome.value) if outcome.status == "returned" else None
-    return Settle(
-        call=step.call, ticket=step.ticket, status=outcome.status, result=result, message=outcome.message
-    )
 
 
 def drive(guard: Surroundings, attempt: Attempt, waiting: Waiting = "wait") -> Outcome:
@@ -190,7 +54,7 @@ async def drive_async(guard: Surroundings, attempt: Attempt, waiting: Waiting = 
     return await _Asynchronous(guard, attempt, waiting).walk(line(attempt))
 
 
-class _Blocking(_Drive):
+class _Blocking(Walk):
     def walk(self, steps: Line) -> Outcome:
         try:
             step = next(steps)
@@ -212,8 +76,10 @@ class _Blocking(_Drive):
                 return self.admit(step)
             case Execute():
                 return execute(
-                    self.attempt, step.call, step.deadline, lambda late: self.settle_late(step, late)
+                    self.attempt, step.call, step.deadline, lambda ended: self.settle_late(step, ended)
                 )
+            case Review():
+                return self.review(step)
             case Settle():
                 return self.settle(step)
             case Refuse():
@@ -237,16 +103,16 @@ class _Blocking(_Drive):
         try:
             if self.rides(step):
                 ledger.write_later(step)
-                return "settled"
+                return self.kept(step, "settled")
             answer: SettleAnswer = ledger.write(step, alone=self.guard.flights.alone)
         except LedgerError:
             return "unrecorded"
         finally:
             self.settled()
-        return answer
+        return self.kept(step, answer)
 
     def settle_late(self, step: Execute, outcome: Outcome) -> None:
-        self.settle(_late(self.attempt, step, outcome))
+        self.settle(late(self.attempt, step, outcome))
 
     def await_approval(self, step: AwaitApproval) -> bool:
         if not self.waits(step):
@@ -273,10 +139,10 @@ class _Blocking(_Drive):
                 time.sleep(POLL)
         except LedgerError as error:
             return Outcome(status="blocked", heading="DENIED", reasons=(lost(error),))
-        return repeated(self.attempt, settled) if settled is not None else None
+        return None if settled is None or settled.held else repeated(self.attempt, settled)
 
 
-class _Asynchronous(_Drive):
+class _Asynchronous(Walk):
     async def walk(self, steps: Line) -> Outcome:
         try:
             step = next(steps)
@@ -298,6 +164,8 @@ class _Asynchronous(_Drive):
                 return await self.admit(step)
             case Execute():
                 return await execute_async(self.attempt, step.call, step.deadline)
+            case Review():
+                return self.review(step)
             case Settle():
                 return await self.settle(step)
             case Refuse():
@@ -332,7 +200,7 @@ class _Asynchronous(_Drive):
         try:
             if self.rides(step):
                 ledger.write_later(step)
-                return "settled"
+                return self.kept(step, "settled")
             answer: SettleAnswer = await uncut(ledger.write_async(step, alone=self.guard.flights.alone))
         except LedgerError:
             return "unrecorded"
@@ -340,7 +208,7 @@ class _Asynchronous(_Drive):
             raise cancelled.error from None
         finally:
             self.settled()
-        return answer
+        return self.kept(step, answer)
 
     async def await_approval(self, step: AwaitApproval) -> bool:
         if not self.waits(step):
@@ -372,7 +240,7 @@ class _Asynchronous(_Drive):
                 await asyncio.sleep(POLL)
         except LedgerError as error:
             return Outcome(status="blocked", heading="DENIED", reasons=(lost(error),))
-        return repeated(self.attempt, settled) if settled is not None else None
+        return None if settled is None or settled.held else repeated(self.attempt, settled)
 
 
 class _CancelledMeanwhile(Exception):

@@ -101,6 +101,10 @@ class UnknownOutcome(_Answered):
     """The call was started and its end was not seen: it may or may not have run."""
 
 
+class Withheld(_Answered):
+    """The call ran; a policy or a person does not let what it returned through, or has not yet."""
+
+
 class ResultNotKept(_Answered):
     """The call ran before; its result had no storable form, and it is not run a second time."""
 

@@ -9,29 +9,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
-import orjson
-
-from guardrail.admission import Refuse
+from guardrail.admission import Refuse, Ticket
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.checks import check_choice, check_name, check_pointers
 from guardrail.config import Config, Durability, Mode
-from guardrail.decisions import Decision, ReasonCode, attended, refuse
+from guardrail.decisions import Decision, ReasonCode, refuse
 from guardrail.declarations import Found, defined
-from guardrail.drivers import Suspended, Waiting, drive, drive_async, lost
-from guardrail.errors import InvalidArguments, InvalidTool, LedgerError, PolicyError
+from guardrail.drivers import drive, drive_async
+from guardrail.errors import ConfigError, InvalidArguments, InvalidTool, LedgerError
 from guardrail.execution import Attempt
-from guardrail.facts import extract
+from guardrail.judging import Judge
 from guardrail.ledger import Ledger
-from guardrail.outcomes import Outcome, explain
-from guardrail.policy import AllOf, Policy, PolicyInput
+from guardrail.outcomes import Outcome, explain, readable
+from guardrail.policy import AllOf, Policy
+from guardrail.provenance import Source, Vouching
 from guardrail.rego import RegoPolicy
-from guardrail.runs import Run, check_run, fresh_run_id, inside
-from guardrail.runtime import Decided
+from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
 from guardrail.settings import ToolSettings
+from guardrail.steps import Decided, Reviewed
 from guardrail.telemetry import CallSpan
 from guardrail.voting import Voting
+from guardrail.walks import Suspended, Waiting, lost
 from guardrail.wrapping import guarded
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -95,17 +95,24 @@ class Guardrail:
         self.buffered = outcome == "buffered"
         self.strict = strict
         self._tools = dict(tools or {})
-        self._folders = {
-            title: (folder or Path()) / declared.folder
-            for title, declared in self._tools.items()
-            if declared.folder is not None
-        }
+        self._judge = Judge(
+            policy=self.policy,
+            boundaries=boundaries,
+            ledger=ledger,
+            voting=self.voting,
+            mode=mode,
+            folders={
+                title: (folder or Path()) / declared.folder
+                for title, declared in self._tools.items()
+                if declared.folder is not None
+            },
+            hide=self._hide,
+            clock=clock or _utc_now,
+        )
         self._attributes = dict(agents or {})
         self._principals = dict(principals or {})
-        self._clock = clock or _utc_now
-        self._kept: set[str] = set()
         self._agents: dict[tuple[str, ...], Agent] = {}
-        self._started: set[str] = set()
+        self._started: set[tuple[str, str]] = set()
 
     @classmethod
     def from_config(cls, path: Path | str = "guardrail.toml") -> Self:
@@ -186,20 +193,49 @@ class Guardrail:
                 self.ledger.flush()
 
     def start(self, run: Run) -> None:
-        """Write down that the run begins, with its task; again is free.
-
-        A run that nobody starts begins with its first call, without a task.
+        """Write down that the run begins, with its task; again is free. Another task is heard, as the user's words.
 
         Raises:
             InvalidArguments: its id, or its principal's, is no text that every reader takes for the same.
         """
         check_run(run)
-        if run.id in self._started:
+        if (run.id, run.task) in self._started:
             return
         self.ledger.start_run(run.id, principal=run.principal, task=run.task)
+        if run.task:
+            self.hear(run.task, run=run)
         if len(self._started) >= _REMEMBERED:
             self._started.clear()
-        self._started.add(run.id)
+        self._started.add((run.id, run.task))
+
+    def hear(
+        self,
+        content: Any,
+        *,
+        trust: Vouching = "user",
+        run: Run | None = None,
+        readers: Sequence[str] | None = None,
+    ) -> None:
+        """Tell a run whose words something is. For host code only, which knows: a model never vouches for anything.
+
+        Args:
+            content: a text, or any JSON value.
+            trust: whose words: the `user`'s, those of somebody whom the owner relies on, or anybody's.
+            run: which run; None = the one that this code is in.
+            readers: who may read it, as patterns; None = anybody.
+
+        Raises:
+            ConfigError: there is no run, or no such trust.
+        """
+        check_choice("trust", trust, Vouching)
+        run = run or current_run()
+        if run is None:
+            raise ConfigError("nothing can be heard outside of a run", fix="open one: with guard.run(…)")
+        said = readable(content)
+        if isinstance(said, str) and self._judge.origins.says(self.ledger.read_run(run.id), said, trust):
+            return
+        source = Source(kind=trust, content=said, readers=None if readers is None else tuple(readers))
+        self.ledger.hear(run.id, source, principal=run.principal)
 
     # --- tools ----------------------------------------------------------------------------------------
 
@@ -276,7 +312,7 @@ class Guardrail:
 
     def decide(self, call: Call) -> Decision:
         """The line up to the decision: nothing is stored, nothing runs."""
-        return self._judged(call)[0]
+        return self._judge.decide(call)
 
     def perform(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
         """Walk the whole line in this thread.
@@ -310,47 +346,15 @@ class Guardrail:
 
     def judge(self, call: Call) -> Decided:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
-        decision, given = self._judged(call)
-        if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
-            decision, given = self._judged(call)
-            if wrong := self._unkept(decision.revision):
-                decision = refuse("policy.error", wrong, revision=decision.revision)
-        bounds, observe = self.boundaries, self.mode == "observe"
-        reservations = () if bounds is None else bounds.reservations(call, now=given.now)
-        asks = decision.effect == "ask" and not observe
-        return Decided(
-            decision=decision,
-            given=given.json,
-            version=given.run.version,
-            reservations=reservations if decision.effect != "deny" else (),
-            observe=observe,
-            consent=self.voting.consent(call, decision.asks, given.json) if asks else None,
-        )
+        return self._judge.judge(call)
 
-    def _judged(self, call: Call) -> tuple[Decision, PolicyInput]:
-        roots = self.boundaries.roots(call.agent.chain) if self.boundaries is not None else dict[str, Path]()
-        facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
-        now = self._clock().isoformat(timespec="seconds")[:19] + "Z"
-        given = PolicyInput(call=call, facts=facts, run=self.ledger.read_run(call.run), now=now)
-        opaque = tuple(f"{item['argument']}: {item['why']}" for item in facts.opaque)
-        decision = attended(self.policy.decide(given), opaque)
-        if self._hide:
-            decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
-        return decision, given
+    def review(self, call: Call, content: Any) -> Reviewed:
+        """What the drivers need for a release: what becomes of what a call has returned."""
+        return self._judge.review(call, content)
 
-    def _unkept(self, revision: str) -> str:
-        """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
-        if revision in self._kept:
-            return ""
-        try:
-            bundle, active = self.policy.bundle, self.policy.revision
-        except PolicyError as error:
-            return error.message
-        if active != revision:
-            return _UNKEPT
-        self.ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
-        self._kept.add(revision)
-        return ""
+    def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
+        """What a call has returned is handed on: values of later calls may come from it."""
+        self._judge.origins.keep(call.run, f"{call.key}/{ticket.fence}", source)
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 
@@ -388,11 +392,6 @@ class Guardrail:
     def explain(self, call: Call, outcome: Outcome) -> str:
         """What a model reads in place of a result."""
         return explain(call, replace(outcome, mask=outcome.mask or self._hide))
-
-
-_UNKEPT: Final = (
-    "the policy that decided could not be stored: it is not the revision that the policy says it is"
-)
 
 
 def _utc_now() -> datetime:

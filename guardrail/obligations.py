@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from guardrail.calls import Call
+from guardrail.canonical import canonical, thaw
 from guardrail.decisions import Obligation
 from guardrail.pointers import places, tokens
 
@@ -32,6 +33,29 @@ def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str
             if place.reached:
                 _put(arguments, tokens(place.pointer), value)
     return arguments
+
+
+def as_obliged(content: Any, obligations: Sequence[Obligation]) -> Any:
+    """An output as the policy wants it; the same where it wants no change.
+
+    Args:
+        content: a JSON value.
+        obligations: pointers lead into the content.
+    """
+    whole = thaw(canonical({"content": content}))
+    for obligation in obligations:
+        if obligation.name == "deadline":
+            continue
+        edits = (
+            dict.fromkeys(cast("list[str]", obligation.value), REDACTED)
+            if obligation.name == "redact"
+            else cast("dict[str, Any]", obligation.value)
+        )
+        for pointer, value in edits.items():
+            for place in list(places(whole, f"/content{pointer}")):
+                if place.reached:
+                    _put(whole, tokens(place.pointer), value)
+    return whole["content"]
 
 
 def deadline(call: Call, obligations: Sequence[Obligation]) -> float | None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, cast
 
+from pydantic_core import to_json
+
 from guardrail.calls import Call
 from guardrail.decisions import Reason
 from guardrail.pointers import EVERY, tokens
@@ -17,7 +19,10 @@ Status = Literal["returned", "raised", "blocked", "suspended", "unknown"]
 tool paused itself, and the same key may be admitted again without paying twice.
 """
 
-Heading = Literal["DENIED", "REJECTED", "WAITING", "CHANGED", "UNKNOWN OUTCOME", "RESULT NOT KEPT", "RUNNING"]
+Heading = Literal[
+    "DENIED", "REJECTED", "WAITING", "CHANGED", "UNKNOWN OUTCOME", "RESULT NOT KEPT", "RUNNING",
+    "WITHHELD", "HELD",
+]  # fmt: skip
 """First words of what a model reads in place of a result."""
 
 
@@ -61,7 +66,16 @@ class Codec(Protocol):
         """The result again."""
         ...
 
+    def content(self, value: Any) -> Any:
+        """What somebody would read of the result, as a JSON value. Never raises."""
+        ...
 
+    def replaced(self, value: Any, content: Any) -> Any:
+        """The result with other content in place of what `content` gave."""
+        ...
+
+
+_SAFE_DIGITS: Final = 15
 _encode: Final = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -79,6 +93,33 @@ class JsonCodec:
     def load(self, body: bytes) -> Any:
         """The value again."""
         return json.loads(body)
+
+    def content(self, value: Any) -> Any:
+        """The value; what is no JSON as pydantic or its own words say it."""
+        return readable(value)
+
+    def replaced(self, value: Any, content: Any) -> Any:  # noqa: ARG002  the signature of every codec
+        """The content, which is the value."""
+        return content
+
+
+def readable(value: Any) -> Any:
+    """A JSON value that says what a value says. Never raises: what cannot be shown is named by its type."""
+    if type(value) is str:
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+    try:
+        return json.loads(to_json(value, fallback=_named, inf_nan_mode="strings"), parse_int=_whole)
+    except (ValueError, RecursionError):  # pydantic's serialisation error is a ValueError
+        return _named(value)
+
+
+def _named(value: Any) -> str:
+    return f"<{type(value).__name__}>"
+
+
+def _whole(digits: str) -> int | str:
+    """A number that every reader takes for the same (RFC 7493), else its digits."""
+    return int(digits) if len(digits) <= _SAFE_DIGITS else digits
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -133,6 +174,8 @@ _FIRST: dict[Heading, str] = {
     "UNKNOWN OUTCOME": "UNKNOWN OUTCOME (started, its end was not seen; it was not run again): {call}",
     "RESULT NOT KEPT": "RESULT NOT KEPT (ran before; it was not run again): {call}",
     "RUNNING": "RUNNING elsewhere (not started a second time): {call}",
+    "WITHHELD": "WITHHELD (it ran; what it returned is not shown): {call}",
+    "HELD": "HELD (it ran; a person decides whether what it returned is shown): {call}",
 }
 _LAST: dict[Heading, str] = {
     "DENIED": "Do not repeat this call unchanged. Ref: {reference}",
@@ -142,4 +185,6 @@ _LAST: dict[Heading, str] = {
     "UNKNOWN OUTCOME": "Do not repeat this call; a person has to find out whether it ran. Ref: {reference}",
     "RESULT NOT KEPT": "Do not repeat this call. Ref: {reference}",
     "RUNNING": "Do not repeat this call. Ref: {reference}",
+    "WITHHELD": "Do not repeat this call. Ref: {reference}",
+    "HELD": "Do not repeat this call; wait for the decision. Ref: {reference}, approval {approval}",
 }

@@ -28,6 +28,7 @@ class RunState:
         started: when, RFC 3339, UTC.
         position: how many changes of the run had been committed when this was read.
         version: moves when labels or halts of the run change; admission compares it.
+        sources: how many texts of the run the ledger keeps that values may come from.
         labels: what the run has seen (`untrusted`, …).
         usage: totals: `calls`, `denied`, `asked`, `tools` (calls by `server/name`), `spent` (money by budget).
         history: the last 50 calls, oldest first, without arguments:
@@ -41,6 +42,37 @@ class RunState:
     labels: tuple[str, ...] = ()
     usage: Mapping[str, Any] = field(default_factory=dict[str, Any])
     history: tuple[Mapping[str, Any], ...] = ()
+    sources: int = 0
+
+
+Point = Literal["action", "output"]
+"""Where on the line a policy is asked: before a tool acts, and before what it returned is handed on."""
+
+
+def _unlabelled() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What is about to be handed on, as a policy sees it; empty at the point `action`.
+
+    Attributes:
+        content: a JSON value, as the model or the user would read it.
+        bytes: its size.
+        sink: who would read it: the `agent`, or the `user`; "" = nobody yet.
+        trust: of whoever says it.
+        checks: what the checks of outputs have found.
+    """
+
+    content: Any = None
+    bytes: int = 0
+    sink: Literal["agent", "user", ""] = ""
+    trust: Literal["trusted", "untrusted", ""] = ""
+    checks: tuple[Mapping[str, Any], ...] = ()
+
+
+NO_OUTPUT: Final = Output()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +85,17 @@ class PolicyInput:
         run: the run so far.
         now: RFC 3339, UTC, whole seconds; recorded, so that a replay sees the same clock.
         point: where on the line the question is asked.
+        labels: argument, as a pointer to one value → where it comes from (`provenance.Seen.labels`).
+        output: what is to be handed on, at the point `output`.
     """
 
     call: Call
     facts: Facts
     run: RunState
     now: str
-    point: Literal["action"] = "action"
+    point: Point = "action"
+    labels: Mapping[str, Any] = field(default_factory=_unlabelled)
+    output: Output = NO_OUTPUT
 
     @cached_property
     def json(self) -> bytes:
@@ -74,7 +110,7 @@ class PolicyInput:
                 "tool": orjson.Fragment(call.tool.json),
                 "arguments": orjson.Fragment(call.body),
                 "facts": self.facts.as_json(),
-                "labels": {"run": self.run.labels, "arguments": {}},
+                "labels": {"run": self.run.labels, "arguments": self.labels},
                 "usage": self.run.usage,
                 "history": self.run.history,
                 "run": {
@@ -83,12 +119,17 @@ class PolicyInput:
                     "started": self.run.started,
                 },
                 "now": self.now,
+                "output": self.output,
             }
         )
 
 
 class Policy(Protocol):
-    """Decides about calls. `boundaries.Boundaries` and `rego.RegoPolicy` are two."""
+    """Decides about calls. `boundaries.Boundaries` and `rego.RegoPolicy` are two.
+
+    One that has something to say of outputs too has an attribute `reviews`, which is true: it is then asked at both
+    points (`PolicyInput.point`). Nobody else is asked about an output.
+    """
 
     @property
     def revision(self) -> str:
@@ -130,15 +171,25 @@ class AllOf:
         """
         return {"all_of": [_of(policy, _stated) for policy in self._policies]}
 
+    @property
+    def reviews(self) -> bool:
+        """Whether anybody has something to say of outputs."""
+        return any(map(_reviews, self._policies))
+
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
-        said = [_asked(policy, given) for policy in self._policies]
+        asked = self._policies if given.point == "action" else filter(_reviews, self._policies)
+        said = [_asked(policy, given) for policy in asked]
         return strictest(said, revision=_joined(*(decision.revision for decision in said)))
 
 
 @lru_cache(maxsize=64)
 def _joined(*revisions: str) -> str:
     return digest(*(revision.encode() for revision in revisions))
+
+
+def _reviews(policy: Policy) -> bool:
+    return bool(getattr(policy, "reviews", False))
 
 
 def _asked(policy: Policy, given: PolicyInput) -> Decision:

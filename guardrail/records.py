@@ -33,6 +33,7 @@ Kind = Literal[
     "edited",  # a person changed the arguments: the call with the new ones goes down the line
     "remembered",  # a person said yes beforehand, for every call in a scope
     "forgotten",  # and took that back
+    "heard",  # somebody told the run something: whose words values of later calls may be
     "admitted",  # the intent: the call may run, and is about to
     "settled",  # how it ended
     "late",  # an outcome that came after the call was resolved without it; it changed nothing

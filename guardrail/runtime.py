@@ -10,7 +10,7 @@ Steps are answered with values, never with exceptions, and the line never yields
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from guardrail.admission import (
@@ -20,20 +20,19 @@ from guardrail.admission import (
     InFlight,
     Pending,
     Refuse,
-    Settle,
     SettleAnswer,
     Settled,
     Stopped,
     Ticket,
 )
-from guardrail.approvals import Approval, Consent
-from guardrail.budgets import Reservation
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason, ReasonCode, refuse
 from guardrail.errors import CallError
 from guardrail.execution import Attempt
 from guardrail.obligations import changed_arguments, deadline
 from guardrail.outcomes import Outcome
+from guardrail.releasing import as_released, blocked, let_through, repeated, settlement
+from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Join, Line, Review, Reviewed, Step
 
 MAX_ROUNDS: Final = 32
 """How often one call may be decided anew (labels moved, arguments changed, a joined call came to nothing)."""
@@ -53,68 +52,6 @@ INSIDE: Final = refuse(
     fix="make it another call, with an id of its own",
 )
 """The answer to a call that is made again by its own tool."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decide:
-    """What do the policies say? Answered with `Decided`."""
-
-    call: Call
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """What the policies said, and of what.
-
-    Attributes:
-        given: the policy input, as JSON text.
-        version: the version of the run's state that was read.
-        reservations: what the boundaries take from budgets for this call.
-        observe: the guard decides and records, and enforces nothing.
-        consent: what people have said so far, where the decision asks.
-    """
-
-    decision: Decision
-    given: bytes
-    version: int
-    reservations: tuple[Reservation, ...] = ()
-    observe: bool = False
-    consent: Consent | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwaitApproval:
-    """Wait for people. Answered with True once the approval is no longer pending, False if nobody waits."""
-
-    call: Call
-    approval: Approval
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execute:
-    """Run the tool. Answered with its `Outcome`, whatever it raised."""
-
-    call: Call
-    ticket: Ticket
-    deadline: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
-    """The same call runs already: wait for it.
-
-    Answered with its `Outcome`, None if it came to nothing, or `INSIDE` where its own tool asks: nobody waits.
-    """
-
-    call: Call
-    elsewhere: bool
-
-
-Step = Decide | Refuse | Admit | AwaitApproval | Execute | Join | Settle
-"""What the line may ask of a driver."""
-
-Line = Generator[Step, Any, Outcome]
-"""The line of one call: yields steps, is sent their answers, returns the outcome."""
 
 
 def line(attempt: Attempt) -> Line:
@@ -152,13 +89,13 @@ def line(attempt: Attempt) -> Line:
                 call, edit = changed, admission
                 continue
             yield Refuse(call=call, decision=changed, given=decided.given)
-            return _told(_blocked(changed), attempt, call, hidden)
+            return _told(blocked(changed), attempt, call, hidden)
         ended = yield from _not_admitted(attempt, call, admission)
         if ended is not None:
             return _told(ended, attempt, call, hidden, edit)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
     yield Refuse(call=call, decision=unsettled, given=b"{}")
-    return _blocked(unsettled)
+    return blocked(unsettled)
 
 
 def _stopped_or_changed(
@@ -170,13 +107,13 @@ def _stopped_or_changed(
         return None
     if decision.effect == "deny":
         yield Refuse(call=call, decision=decision, given=decided.given)
-        return _blocked(decision)
+        return blocked(decision)
     if (wanted := changed_arguments(call, decision.obligations)) is None:
         return None
     edited = _edited(attempt, call, wanted)
     if isinstance(edited, Decision):
         yield Refuse(call=call, decision=edited, given=decided.given)
-        return _blocked(edited)
+        return blocked(edited)
     return edited if edited.body != call.body else None
 
 
@@ -185,14 +122,17 @@ def _carried_out(
 ) -> Generator[Step, Any, Outcome]:
     """Execution and outcome of an admitted call."""
     outcome: Outcome = yield Execute(call=call, ticket=ticket, deadline=limit)
-    result = attempt.codec.dump(outcome.value) if outcome.status == "returned" else None
-    answer: SettleAnswer | Literal["unrecorded"] = yield Settle(
-        call=call, ticket=ticket, status=outcome.status, result=result, message=outcome.message
-    )
+    reviewed: Reviewed | None = None
+    if outcome.status == "returned":
+        said: Reviewed = yield Review(call=call, content=attempt.codec.content(outcome.value))
+        outcome, reviewed = as_released(attempt, outcome, said)
+    answer: SettleAnswer | Literal["unrecorded"] = yield settlement(attempt, call, ticket, outcome, reviewed)
     if answer == "unrecorded":  # the ledger will read `unknown`; nobody may be told more than it can show
         return Outcome(
             status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,), error=outcome.error
         )
+    if reviewed is not None and reviewed.released == "held":
+        outcome = yield from let_through(attempt, call, outcome)
     return outcome if ticket.approval is None else replace(outcome, approval=ticket.approval)
 
 
@@ -221,31 +161,18 @@ def _not_admitted(attempt: Attempt, call: Call, admission: Admission) -> Generat
             return Outcome(status="blocked", heading="WAITING", reasons=waiting, approval=approval.id)
         case Stopped(reasons=reasons, heading=heading, approval=used):
             return Outcome(status="blocked", heading=heading, reasons=reasons, approval=used)
+        case Settled(held=True):
+            return (yield from let_through(attempt, call, repeated(attempt, admission)))
         case Settled():
             return repeated(attempt, admission)
         case InFlight(elsewhere=elsewhere):
             joined: Outcome | Decision | None = yield Join(call=call, elsewhere=elsewhere)
             if isinstance(joined, Decision):
                 yield Refuse(call=call, decision=joined, given=b"{}")
-                return _blocked(joined)
+                return blocked(joined)
             return joined
         case _:
             return None
-
-
-def repeated(attempt: Attempt, settled: Settled) -> Outcome:
-    """The outcome of a call that ran before, from its record: nothing runs now."""
-    if settled.status == "returned":
-        if settled.result is None:
-            return Outcome(status="returned", heading="RESULT NOT KEPT", repeated=True)
-        return Outcome(status="returned", value=attempt.codec.load(settled.result), repeated=True)
-    if settled.status == "raised":
-        return Outcome(status="raised", message=settled.message, repeated=True)
-    return Outcome(status="unknown", heading="UNKNOWN OUTCOME", message=settled.message, repeated=True)
-
-
-def _blocked(decision: Decision) -> Outcome:
-    return Outcome(status="blocked", heading="DENIED", reasons=decision.reasons, mask=decision.mask)
 
 
 def _edited(

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from guardrail.boundary import Boundary, Money, Period
 from guardrail.budgets import millionths
-from guardrail.calls import ArgumentKind, Effect
+from guardrail.calls import ArgumentKind, Effect, Trust
 from guardrail.canonical import canonical
 from guardrail.durations import seconds
 from guardrail.errors import InvalidArguments
@@ -89,6 +89,9 @@ def yes_or_no(value: object) -> object:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
+_Labels = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")], ...], Field(strict=False)
+]
 _Texts = Annotated[tuple[str, ...], Field(strict=False)]
 _Tools = Annotated[tuple[Annotated[str, _checked(ToolPattern.parse)], ...], Field(strict=False)]
 _Hosts = Annotated[tuple[Annotated[str, _checked(HostPattern.parse)], ...], Field(strict=False)]
@@ -207,6 +210,10 @@ class ToolSettings(Table):
         idempotent: it takes the call's key as its own idempotency key, so `unknown` may be run again.
         folder: what its relative paths are relative to; itself relative to the file. None = the working
             folder of the process.
+        trust: of what it returns; undeclared counts as `untrusted`.
+        fields: JSON pointer into what it returns, `*` for every member of a level → another trust there.
+        labels: what a run is labelled with once it has seen what the tool returns.
+        readers: who may read what it returns: `anna@example.com`, `*@example.com`; None = anybody.
     """
 
     effect: Effect | None = None
@@ -215,6 +222,10 @@ class ToolSettings(Table):
     retries: bool = False
     idempotent: bool = False
     folder: Annotated[Path | None, BeforeValidator(_folder_path)] = None
+    trust: Trust = "untrusted"
+    fields: dict[Annotated[str, _checked(tokens)], Trust] = {}
+    labels: _Labels = ()
+    readers: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
 
 
 class PrincipalSettings(Table):

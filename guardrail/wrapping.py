@@ -20,6 +20,7 @@ from guardrail.errors import (
     ResultNotKept,
     UnknownOutcome,
     Waiting,
+    Withheld,
 )
 from guardrail.execution import Attempt
 from guardrail.functions import Signature
@@ -153,6 +154,8 @@ class _PlainFunction:
         text = self._guard.explain(call, outcome)
         if outcome.heading == "RESULT NOT KEPT":
             raise ResultNotKept(text, outcome=outcome)
+        if outcome.status == "returned":
+            raise Withheld(text, outcome=outcome)
         if outcome.status == "unknown":
             raise UnknownOutcome(text, outcome=outcome) from outcome.error
         if outcome.status == "raised":

@@ -11,18 +11,10 @@ from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Ask, Decision, Obligation, Reason
 from guardrail.execution import Attempt
 from guardrail.outcomes import Outcome
-from guardrail.runtime import (
-    INSIDE,
-    MAX_ROUNDS,
-    UNRECORDED,
-    AwaitApproval,
-    Decide,
-    Decided,
-    Execute,
-    Join,
-    Step,
-    line,
-)
+from guardrail.provenance import Source
+from guardrail.releasing import release_of
+from guardrail.runtime import INSIDE, MAX_ROUNDS, UNRECORDED, line
+from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Join, Review, Reviewed, Step
 
 CALL = Call.of({"amount": 5}, run="r", id="1", tool=Tool(name="pay", deadline=9.0), agent=Agent(id="payer"))
 ALLOW = Decision(effect="allow", reasons=(Reason(rule="ok", message="fine"),), revision="v")
@@ -69,12 +61,19 @@ def admit(decision: Decision = ALLOW, call: Call = CALL, **changes: Any) -> Admi
 
 
 EXECUTE = Execute(call=CALL, ticket=TICKET, deadline=9.0)
-RETURNED = Settle(call=CALL, ticket=TICKET, status="returned", result=b'"paid"')
+SAID = Source(kind="untrusted", content="paid", tool="local/pay", call=CALL.reference)
+REVIEW = Review(call=CALL, content="paid")
+REVIEWED = Reviewed(source=SAID, labels=("untrusted",))
+RETURNED = Settle(
+    call=CALL, ticket=TICKET, status="returned", result=b'"paid"', source=SAID, labels=("untrusted",)
+)
 
 
 def test_an_allowed_call_is_decided_admitted_executed_and_settled_in_this_order():
-    asked, outcome = walk([decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), "settled"])
-    assert asked == [Decide(call=CALL), admit(), EXECUTE, RETURNED]
+    asked, outcome = walk(
+        [decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), REVIEWED, "settled"]
+    )
+    assert asked == [Decide(call=CALL), admit(), EXECUTE, REVIEW, RETURNED]
     assert outcome == Outcome(status="returned", value="paid")
 
 
@@ -85,9 +84,15 @@ def test_a_denied_call_is_recorded_and_never_admitted():
 
 
 def test_in_observe_mode_a_deny_is_recorded_with_the_admission_and_the_tool_runs():
-    answers = [decided(DENY, observe=True), TICKET, Outcome(status="returned", value="paid"), "settled"]
+    answers = [
+        decided(DENY, observe=True),
+        TICKET,
+        Outcome(status="returned", value="paid"),
+        REVIEWED,
+        "settled",
+    ]
     asked, outcome = walk(answers)
-    assert asked == [Decide(call=CALL), admit(DENY, observe=True), EXECUTE, RETURNED]
+    assert asked == [Decide(call=CALL), admit(DENY, observe=True), EXECUTE, REVIEW, RETURNED]
     assert outcome.value == "paid"
 
 
@@ -113,7 +118,7 @@ def test_where_nobody_waits_the_outcome_says_what_is_waited_for():
 
 def test_an_approval_that_was_used_stands_in_the_outcome():
     used = replace(TICKET, approval=APPROVAL.id)
-    _, outcome = walk([decided(ASK), used, Outcome(status="returned", value="paid"), "settled"])
+    _, outcome = walk([decided(ASK), used, Outcome(status="returned", value="paid"), REVIEWED, "settled"])
     assert outcome.approval == APPROVAL.id
 
 
@@ -170,7 +175,14 @@ def test_changed_arguments_are_a_new_call_that_is_decided_anew():
     change = obliged("replace", {"/amount": 1})
     edited = CALL.edited({"amount": 1})
     ticket = Ticket(key=edited.key, fence=1)
-    answers = [decided(change), decided(change), ticket, Outcome(status="returned", value=1), "settled"]
+    answers = [
+        decided(change),
+        decided(change),
+        ticket,
+        Outcome(status="returned", value=1),
+        REVIEWED,
+        "settled",
+    ]
     asked, outcome = walk(answers)
     assert asked[1:3] == [Decide(call=edited), admit(change, edited)]
     assert outcome == Outcome(status="returned", value=1, changed=edited)
@@ -193,7 +205,9 @@ def test_a_change_of_what_is_not_there_changes_nothing():
 
 @pytest.mark.parametrize(("asked_for", "got"), [(3.0, 3.0), (30.0, 9.0)])
 def test_the_shorter_deadline_counts(asked_for: float, got: float):
-    asked, _ = walk([decided(obliged("deadline", asked_for)), TICKET, Outcome(status="returned"), "settled"])
+    asked, _ = walk(
+        [decided(obliged("deadline", asked_for)), TICKET, Outcome(status="returned"), REVIEWED, "settled"]
+    )
     assert asked[2] == replace(EXECUTE, deadline=got)
 
 
@@ -207,18 +221,30 @@ def test_the_shorter_deadline_counts(asked_for: float, got: float):
 )
 def test_every_end_of_an_execution_is_settled_as_what_it_is(result: Outcome, status: Any):
     asked, outcome = walk([decided(ALLOW), TICKET, result, "settled"])
-    assert asked[-1] == Settle(call=CALL, ticket=TICKET, status=status, message=result.message)
+    said = replace(SAID, content=result.message) if status == "raised" else None
+    assert asked[-1] == Settle(
+        call=CALL,
+        ticket=TICKET,
+        status=status,
+        message=result.message,
+        source=said,
+        labels=("untrusted",) if said else (),
+    )
     assert outcome == result
 
 
 def test_a_result_without_a_stored_form_is_settled_without_one():
     value = object()
-    asked, outcome = walk([decided(ALLOW), TICKET, Outcome(status="returned", value=value), "settled"])
+    asked, outcome = walk(
+        [decided(ALLOW), TICKET, Outcome(status="returned", value=value), REVIEWED, "settled"]
+    )
     assert (asked[-1], outcome.value) == (replace(RETURNED, result=None), value)
 
 
 def test_an_outcome_that_cannot_be_recorded_is_not_handed_on():
-    _, outcome = walk([decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), "unrecorded"])
+    _, outcome = walk(
+        [decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), REVIEWED, "unrecorded"]
+    )
     assert outcome == Outcome(status="unknown", heading="UNKNOWN OUTCOME", reasons=(UNRECORDED,))
 
 
@@ -229,3 +255,75 @@ def test_a_line_that_is_closed_early_yields_nothing_more():
     steps.close()
     with pytest.raises(StopIteration):
         next(steps)
+
+
+def test_a_result_that_is_withheld_is_not_kept_and_a_repeat_says_so_too():
+    gone = replace(REVIEWED, released="withheld", decision=DENY, given=b"{}")
+    asked, outcome = walk([decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), gone, "settled"])
+    assert asked[-1] == Settle(
+        call=CALL, ticket=TICKET, status="returned", review=DENY, given=b"{}", released="withheld"
+    )
+    assert outcome == Outcome(status="returned", heading="WITHHELD", reasons=DENY.reasons)
+    _, again = walk([decided(ALLOW), Settled(status="returned", withheld=DENY.reasons)])
+    assert again == replace(outcome, repeated=True)
+
+
+def test_a_result_that_is_changed_is_kept_and_handed_on_as_changed():
+    changed = replace(REVIEWED, source=replace(SAID, content="p."), released="changed", decision=ALLOW)
+    asked, outcome = walk(
+        [decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), changed, "settled"]
+    )
+    assert (asked[-1].result, asked[-1].source.content, outcome.value) == (b'"p."', "p.", "p.")
+
+
+HELD = replace(
+    REVIEWED,
+    released="held",
+    decision=ASK,
+    given=b"{}",
+    version=3,
+    release=release_of(CALL, "paid"),
+)
+LET_THROUGH = release_of(CALL, "paid")
+LETTING = Ticket(key=LET_THROUGH.key, fence=1, approval=APPROVAL.id)
+
+
+def test_a_result_that_people_have_to_let_through_is_kept_and_handed_on_by_a_call_of_its_own():
+    answers = [
+        decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), HELD, "settled",
+        HELD, Pending(approval=APPROVAL), True, HELD, LETTING, "settled",
+    ]  # fmt: skip
+    asked, outcome = walk(answers)
+    assert (asked[4].released, asked[4].result, asked[4].source) == ("held", b'"paid"', None)
+    assert (asked[6], asked[7]) == (
+        admit(ASK, LET_THROUGH),
+        AwaitApproval(call=LET_THROUGH, approval=APPROVAL),
+    )
+    assert (asked[-1].call, asked[-1].source, asked[-1].labels) == (LET_THROUGH, SAID, ("untrusted",))
+    assert outcome == Outcome(status="returned", value="paid", approval=APPROVAL.id)
+
+
+def test_a_held_result_is_not_handed_on_unless_that_is_recorded():
+    answers = [
+        decided(ALLOW),
+        Settled(status="returned", result=b'"paid"', held=True),
+        HELD,
+        LETTING,
+        "unrecorded",
+    ]
+    _, outcome = walk(answers)
+    assert (outcome.heading, outcome.value) == ("WITHHELD", None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "heading"),
+    [
+        ([HELD, Pending(approval=APPROVAL), False], "HELD"),
+        ([HELD, Stopped(reasons=DENY.reasons, heading="REJECTED", approval="f")], "WITHHELD"),
+        ([replace(HELD, released="withheld", decision=DENY, release=None)], "WITHHELD"),
+    ],
+)
+def test_a_held_result_that_nobody_lets_through_reaches_nobody(answers: list[Any], heading: str):
+    held = Settled(status="returned", result=b'"paid"', held=True)
+    _, outcome = walk([decided(ALLOW), held, *answers])
+    assert (outcome.heading, outcome.value) == (heading, None)

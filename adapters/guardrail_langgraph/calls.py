@@ -14,15 +14,16 @@ from langgraph.types import Interrupt
 
 from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Reason, ReasonCode
-from guardrail.drivers import Suspended, Waiting
 from guardrail.errors import CallError, InvalidArguments, InvalidTool, LedgerError
 from guardrail.execution import Attempt
 from guardrail.outcomes import Outcome, Status
 from guardrail.runs import Run, chain_to
+from guardrail.walks import Suspended, Waiting
 from guardrail_langgraph.arguments import Arguments
 from guardrail_langgraph.binding import Binding
 from guardrail_langgraph.chains import Unattributed, chain_of, remember_handoffs
 from guardrail_langgraph.codec import MessageCodec
+from guardrail_langgraph.hearing import hear_late
 from guardrail_langgraph.places import Execution, Place, current_execution, executing
 
 _CODEC: Final = MessageCodec()
@@ -207,6 +208,7 @@ def _stated(binding: Binding, request: Request, run: Run) -> tuple[Call, Argumen
     tool: Tool | None = None
     try:
         guard.start(run)
+        hear_late(guard, run)
         agent = guard.agent(binding.agent, _chain(binding, request.place, run))
         _attributed(agent, binding)
         if request.tool is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
@@ -25,6 +26,8 @@ from langchain_core.messages import (
 from langgraph.errors import ParentCommand
 from langgraph.types import Command, Send
 from pydantic import ValidationError
+
+from guardrail.outcomes import readable
 
 _MESSAGES: Final[tuple[type[BaseMessage], ...]] = (
     AIMessage,
@@ -57,6 +60,54 @@ class MessageCodec:
     def load(self, body: bytes) -> Any:
         """The value again."""
         return _read(json.loads(body))
+
+    def content(self, value: Any) -> Any:
+        """What a model would read of it: the content of tool messages, and what a command adds to the state."""
+        return readable(_content(value))
+
+    def replaced(self, value: Any, content: Any) -> Any:
+        """The same messages and commands, with other content."""
+        return _replaced(value, content)
+
+
+def _content(value: Any) -> Any:
+    """What a model would read: of messages their content, of commands what they add to the state."""
+    if isinstance(value, ToolMessage):
+        return value.content
+    if isinstance(value, BaseMessage):
+        return None  # said before, or by somebody else: whose words those are is known from there
+    if isinstance(value, ParentCommand):
+        return _content(cast("Any", value).args[0])
+    if isinstance(value, Command):
+        return _content(value.update)
+    if isinstance(value, dict):
+        members = {key: _content(member) for key, member in cast("dict[Any, Any]", value).items()}
+        return {str(key): member for key, member in members.items() if member not in (None, [])}
+    if isinstance(value, list | tuple):
+        items = [_content(item) for item in cast("Sequence[Any]", value)]
+        return [item for item in items if item is not None]
+    return value
+
+
+def _replaced(value: Any, content: Any) -> Any:
+    """What `_content` left out stays as it is; where the content has another form, it takes the place of the value."""
+    if isinstance(value, ToolMessage):
+        return value.model_copy(update={"content": content, "artifact": None})
+    if isinstance(value, ParentCommand):
+        return ParentCommand(_replaced(cast("Any", value).args[0], content))
+    if isinstance(value, Command):
+        command = cast("Command[Any]", value)
+        return replace(command, update=_replaced(command.update, content))
+    if isinstance(value, dict) and isinstance(content, dict):
+        said = cast("dict[str, Any]", content)
+        members = cast("dict[Any, Any]", value).items()
+        return {
+            key: _replaced(member, said[str(key)]) if str(key) in said else member for key, member in members
+        }
+    if isinstance(value, list | tuple) and isinstance(content, list):
+        items, said_items = cast("Sequence[Any]", value), iter(cast("list[Any]", content))
+        return [item if _content(item) is None else _replaced(item, next(said_items, None)) for item in items]
+    return content
 
 
 def _extras(message: ToolMessage) -> bool:

@@ -16,7 +16,9 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 
 from guardrail.errors import Denied
+from guardrail.guard import Guardrail
 from guardrail_langgraph.binding import Binding
+from guardrail_langgraph.hearing import hear
 from guardrail_langgraph.places import Place, current_execution
 from guardrail_langgraph.questions import note_input
 
@@ -26,6 +28,9 @@ class Net(BaseCallbackHandler):
 
     Args:
         binding: whom to record a refusal for where no agent is known.
+
+    Attributes:
+        guard: what judges.
     """
 
     raise_error = True
@@ -33,6 +38,7 @@ class Net(BaseCallbackHandler):
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
+        self.guard = binding.guard
 
     @property
     def ignore_chain(self) -> bool:
@@ -82,15 +88,25 @@ class _Start(BaseCallbackHandler):
 
     run_inline = True
 
+    def __init__(self, guard: Guardrail) -> None:
+        self._guard = guard
+
     def on_chain_start(
         self,
         serialized: dict[str, Any],  # noqa: ARG002  (the interface's names)
         inputs: Any,
         *,
         parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
-        """See `questions.note_input`; a graph inside of a running one gets its answers from that."""
+        """See `questions.note_input`; a graph inside of a running one gets its answers from that.
+
+        And what the user says is heard, at the outermost one. LangGraph puts its thread among the metadata.
+        """
+        if parent_run_id is None:
+            thread = (metadata or {}).get("thread_id")
+            hear(self._guard, inputs, None if thread is None else str(thread))
         if parent_run_id is None or inputs is None or isinstance(inputs, Command):
             note_input(inputs)
 
@@ -103,7 +119,7 @@ def with_net(callbacks: Any, net: Net) -> BaseCallbackManager:
         handlers: list[BaseCallbackHandler] = list(callbacks or ())
         manager = CallbackManager(handlers=handlers, inheritable_handlers=list(handlers))
     manager.add_handler(net, inherit=True)
-    manager.add_handler(_Start(), inherit=False)
+    manager.add_handler(_Start(net.guard), inherit=False)
     return manager
 
 

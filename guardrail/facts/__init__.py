@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.calls import ArgumentKind, Call
+from guardrail.facts.contents import read_content
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.guesses import guess, may_look_like_any
 from guardrail.facts.money import read_money
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
+from guardrail.facts.recipients import read_recipient
 from guardrail.facts.secrets import may_hold_secrets, read_text, secrets_in
 from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
@@ -41,6 +43,8 @@ _EXTRACTORS: Final[Mapping[ArgumentKind, tuple[str, Extractor]]] = {
     "pypi": ("packages", read_pypi),
     "python": ("packages", read_python),
     "text": ("secrets", read_text),
+    "content": ("contents", read_content),
+    "recipient": ("recipients", read_recipient),
     "sql": ("sql", SQL_READERS["sql"]),
     "sql:mysql": ("sql", SQL_READERS["sql:mysql"]),
     "sql:postgres": ("sql", SQL_READERS["sql:postgres"]),
@@ -68,6 +72,8 @@ class Facts:
     packages: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Mapping[str, Any], ...] = ()
     money: tuple[Mapping[str, Any], ...] = ()
+    recipients: tuple[Mapping[str, Any], ...] = ()
+    contents: tuple[Mapping[str, Any], ...] = ()
     opaque: tuple[Mapping[str, Any], ...] = ()
     guessed: Guesses = field(default_factory=_nothing_guessed)
 
@@ -81,6 +87,8 @@ class Facts:
             "packages": self.packages,
             "secrets": self.secrets,
             "money": self.money,
+            "recipients": self.recipients,
+            "contents": self.contents,
             "opaque": self.opaque,
             "guessed": self.guessed,
         }
@@ -141,8 +149,10 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
 def _add(facts: _Lists, place: Place, kind: ArgumentKind, given: Surroundings) -> str:
     """Add what a text means, and answer why it is not to be allowed unattended."""
     field, findings = _read(place, kind, given)
-    for name, items in ((field, findings.facts), ("packages", findings.packages)):
-        facts.setdefault(name, []).extend({"argument": place.pointer, **fact} for fact in items)
+    parts = ((field, findings.facts), ("packages", findings.packages), ("secrets", findings.secrets))
+    for name, items in parts:
+        if items:
+            facts.setdefault(name, []).extend({"argument": place.pointer, **fact} for fact in items)
     return findings.caution
 
 

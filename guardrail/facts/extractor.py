@@ -28,12 +28,14 @@ class Findings:
     Attributes:
         facts: what was understood, without `argument`, which `extract` adds.
         packages: packages that it asks for, beside the facts of its own kind.
+        secrets: secrets and personal data in it, likewise.
         caution: why this is not to be allowed unattended: it was not understood, or it was and still asks for
             a person (a URL that carries a password, a device); empty = nothing speaks against it.
     """
 
     facts: tuple[Mapping[str, Any], ...] = ()
     packages: tuple[Mapping[str, Any], ...] = ()
+    secrets: tuple[Mapping[str, Any], ...] = ()
     caution: str = ""
 
 

@@ -6,6 +6,7 @@ said yes; do the budgets hold. Only then is the intent written, all or nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -32,6 +33,7 @@ from guardrail.ledger.granting import Asking
 from guardrail.ledger.rows import BudgetRow, CallRow, CallState, RunRow
 from guardrail.ledger.writes import CallWrite, about
 from guardrail.outcomes import Heading, Status
+from guardrail.provenance.sources import content_json
 from guardrail.sealing import Sealed, SealingKey
 
 if TYPE_CHECKING:
@@ -165,9 +167,19 @@ class Settling(CallWrite):
         # The result stays the text that the codec wrote: reading it here could round its numbers.
         result = None if write.result is None else write.result.decode()
         message = write.message.encode(errors="backslashreplace").decode()  # errors may hold lone surrogates
-        super().__init__(write.call, key, {"result": result, "message": message, "labels": write.labels})
+        detail: dict[str, Any] = {"result": result, "message": message, "labels": write.labels}
+        if write.source is not None:
+            content = content_json(write.source.content)
+            # What reads like the result is not stored twice.
+            detail["content"] = None if content == write.result else content.decode()
+            detail["source"] = write.source.as_json()
+        if write.review is not None:
+            detail["review"] = {"given": orjson.Fragment(write.given), "decision": write.review}
+        super().__init__(write.call, key, detail)
         self.ends = {write.call.key: write.ticket.fence}
-        self.fields.update(status=write.status, labels=write.labels, fence=write.ticket.fence)
+        self.fields.update(
+            status=write.status, labels=write.labels, fence=write.ticket.fence, released=write.released
+        )
 
     def apply(self, tx: Transaction) -> SettleAnswer:
         """Settle where this attempt is still the running one, else record that it came late."""
@@ -183,6 +195,7 @@ class Settling(CallWrite):
         if new:
             run.seen = (*run.seen, *new)
             run.version += 1
+        run.sources += write.source is not None
         run.note(row, enter=False)
         self.move(tx, run, row, "settled", self.sealed)
         if row.approval:
@@ -235,8 +248,20 @@ def settled(tx: Transaction, row: CallRow, status: Status) -> Settled:
     detail = tx.detail(row.record) or {}
     result: str | None = detail.get("result")
     return Settled(
-        status=status, result=None if result is None else result.encode(), message=detail.get("message") or ""
-    )
+        status=status, result=None if result is None else result.encode(), message=detail.get("message") or "",
+        **_released(detail),
+    )  # fmt: skip
+
+
+def _released(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What was decided about handing a result on, as far as it was not simply handed on."""
+    review: dict[str, Any] | None = detail.get("review")
+    if review is None or detail.get("source") is not None:
+        return {}
+    decision: dict[str, Any] = review["decision"]
+    reasons = tuple(Reason(**reason) for reason in decision["reasons"])
+    kept = decision["effect"] == "ask" and detail.get("result") is not None
+    return {"held": True} if kept else {"withheld": reasons}
 
 
 def mark_unknown(tx: Transaction, row: CallRow) -> None:

@@ -11,6 +11,7 @@ from guardrail.calls import Principal, Tool
 from guardrail.ledger import schema
 from guardrail.ledger.statements import text
 from guardrail.ledger.writes import Write, to_json
+from guardrail.provenance.sources import Source, content_json
 from guardrail.records import encode
 from guardrail.sealing import SealingKey
 
@@ -28,6 +29,7 @@ class BeginRun(Write):
 
     def __init__(self, run: str, principal: Principal, task: str, key: SealingKey) -> None:
         self.runs = (run,)
+        self._says = bool(task)
         self._principal = principal.id
         encode({"run": run, "principal": principal.id})
         attributes = dict(principal.attributes)
@@ -39,7 +41,31 @@ class BeginRun(Write):
         """See the class."""
         (run,) = self.runs
         if run not in tx.memory.runs:
-            tx.begin_run(run, self._principal, self._sealed)
+            tx.begin_run(run, self._principal, self._sealed).sources = int(self._says)
+
+
+class Hear(Write):
+    """Keep what a run was told, and by whom."""
+
+    def __init__(self, run: str, principal: str, source: Source, key: SealingKey) -> None:
+        encode({"run": run, "principal": principal})
+        self.runs = (run,)
+        self._principal = principal
+        self._kind = source.kind
+        content = content_json(source.content).decode()
+        self._sealed = key.seal(to_json({"content": content, "source": source.as_json()}))
+
+    def apply(self, tx: Transaction) -> None:
+        """See the class."""
+        row = tx.run(self.runs[0], self._principal)
+        row.position += 1
+        row.sources += 1
+        label = "untrusted"
+        if self._kind == label and label not in row.seen:
+            row.seen = (*row.seen, label)
+            row.version += 1
+        tx.record("heard", {"run": row.id, "trust": self._kind, "position": row.position}, self._sealed)
+        tx.change_run(row)
 
 
 class StorePolicy(Write):

@@ -18,7 +18,7 @@ from guardrail.ledger.admission import Admitting, Refusing, Settling
 from guardrail.ledger.answers import Answers
 from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
-from guardrail.ledger.definitions import BeginRun, StorePolicy
+from guardrail.ledger.definitions import BeginRun, Hear, StorePolicy
 from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
@@ -30,6 +30,7 @@ from guardrail.ledger.verify import Verification, verify
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
 from guardrail.policy import RunState
+from guardrail.provenance import Source
 from guardrail.records import Record
 from guardrail.sealing import SealingKey
 
@@ -241,6 +242,16 @@ class Ledger(Answers):
         state: str = self._writer.submit(Resolve(call, ran, by), alone=True)
         return state
 
+    def hear(self, run: str, source: Source, *, principal: Principal) -> None:
+        """Keep what a run was told, and by whom.
+
+        Args:
+            run: its id; it begins now, if it is not known.
+            source: what it was told.
+            principal: who the agents act for.
+        """
+        self._writer.submit(Hear(run, principal.id, source, self._key), alone=True)
+
     def store_policy(self, revision: str, bundle: bytes) -> None:
         """Keep a policy revision, once, so that its decisions can be recomputed.
 
@@ -285,6 +296,22 @@ class Ledger(Answers):
     def recall(self, run: str, name: str) -> Any:
         """What was remembered about a run under a name; None where nothing was."""
         return self._reader.recall(run, name)
+
+    def sources(self, run: str, marks: dict[int, int]) -> list[tuple[str, Source]]:
+        """What values of a run's later calls may come from: its task, what it was told, what was handed on.
+
+        Args:
+            run: its id.
+            marks: log → the last place of it that was read; changed to where this has read.
+
+        Returns:
+            What each is called, and what it says. What a call has returned is called by its key and attempt,
+            `KEY/FENCE`.
+
+        Raises:
+            VerificationFailed: a sealed detail was changed.
+        """
+        return self._reader.sources(run, marks)
 
     def runs(self) -> tuple[ListedRun, ...]:
         """All runs, the latest first."""

@@ -28,11 +28,13 @@ from guardrail.ledger.notes import recall
 from guardrail.ledger.remembered import all_scopes, scopes_of_tool
 from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
 from guardrail.ledger.schema import PLACES
+from guardrail.ledger.sources import read_sources
 from guardrail.ledger.statements import loading, text
 from guardrail.ledger.transaction import history_of, rfc3339
 from guardrail.ledger.writer import Writer
 from guardrail.merkle import frontier_root
 from guardrail.policy import RunState
+from guardrail.provenance import Source
 from guardrail.records import Record
 from guardrail.scopes import Scope
 from guardrail.sealing import SealingKey
@@ -241,8 +243,9 @@ class Reader:
         logs = [self._records_of_log(number, run) for number in numbers]
         return merge(*logs, key=lambda record: str(record.fields["at"]))
 
-    def _records_of_log(self, number: int, run: str | None) -> Iterator[Record]:
-        after, end = (number << PLACES) - 1, (number + 1) << PLACES
+    def _records_of_log(self, number: int, run: str | None, *, after: int | None = None) -> Iterator[Record]:
+        """The records of a log, or those of a run in it, after a place of it."""
+        after, end = (number << PLACES) + (-1 if after is None else after), (number + 1) << PLACES
         while True:
             with self._database.reading() as connection:
                 if run is None:
@@ -253,6 +256,17 @@ class Reader:
             if len(page) < _PAGE:
                 return
             after = page[-1][0]
+
+    def sources(self, run: str, marks: dict[int, int]) -> list[tuple[str, Source]]:
+        """What values of later calls may come from; see `Ledger.sources`."""
+        with self._database.reading() as connection:
+            numbers = [number for (number,) in connection.execute(_LOGS_OF, (run,)).fetchall()]
+        return [
+            (named, source)
+            for number in numbers
+            for record in self._records_of_log(number, run, after=marks.get(number))
+            for named, source in read_sources(record, marks)
+        ]
 
     def halts(self) -> tuple[ListedHalt, ...]:
         """The halt switches that are on, the oldest first."""
@@ -306,7 +320,7 @@ class Reader:
         )  # fmt: skip
 
     def _run(self, connection: Connection, row: tuple[Any, ...]) -> ListedRun:
-        run, principal, started, position, version, labels, usage, record = row
+        run, principal, started, position, version, labels, usage, record, _ = row
         return ListedRun(
             id=run, principal=principal, started=started, position=position, version=version,
             labels=tuple(orjson.loads(labels)), usage=orjson.loads(usage),
@@ -346,8 +360,8 @@ def _logs_of(connection: Connection) -> dict[int, LogRow]:
 
 def _read_run(connection: Connection, run: str) -> Published:
     row: tuple[Any, ...] = connection.execute(_RUN, (run,)).fetchone()
-    name, principal, started, position, version, labels, usage, record = row
+    name, principal, started, position, version, labels, usage, record, sources = row
     return RunRow(
         name, principal, started, position, version, tuple(orjson.loads(labels)), orjson.loads(usage), record,
-        history_of(connection, run),
+        sources, history_of(connection, run),
     ).publish()  # fmt: skip

@@ -71,6 +71,7 @@ class RunRow:
     seen: tuple[str, ...]
     totals: dict[str, Any]
     record: int
+    sources: int = 0
     history: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     stored: bool = True
     checked: int = 0
@@ -112,7 +113,7 @@ class Published:
 
     def __init__(self, row: RunRow, usage: str) -> None:
         self.position = row.position
-        self._row = (row.id, row.started, row.version, row.seen, usage)
+        self._row = (row.id, row.started, row.version, row.seen, usage, row.sources)
         self._history = tuple(row.history.values())
         self._state: RunState | None = None
 
@@ -120,10 +121,10 @@ class Published:
     def state(self) -> RunState:
         """The run's state."""
         if self._state is None:
-            run, started, version, labels, usage = self._row
+            run, started, version, labels, usage, sources = self._row
             self._state = RunState(
                 id=run, started=started, position=self.position, version=version, labels=labels,
-                usage=orjson.loads(usage), history=self._history,
+                usage=orjson.loads(usage), history=self._history, sources=sources,
             )  # fmt: skip
         return self._state
 

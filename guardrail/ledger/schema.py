@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -89,6 +89,9 @@ runs: Final = Table(
     _column("labels", Text),  # JSON
     _column("usage", Text),  # JSON
     _column("record", Integer),
+    _column(
+        "sources", Integer, default="0"
+    ),  # how many records hold what values of later calls may come from
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )

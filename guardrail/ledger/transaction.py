@@ -42,7 +42,7 @@ _INSERT: Final = {
 }
 _UPDATE: Final = {
     "calls": updating(schema.calls, _SETTLED_CALL),  # leaves the index on the position alone
-    "runs": updating(schema.runs, ("position", "version", "labels", "usage")),
+    "runs": updating(schema.runs, ("position", "version", "labels", "usage", "sources")),
     "budgets": updating(schema.budgets, ("name", "unit", "used", "limit")),
     "logs": updating(schema.logs, ("size", "frontier", "lease_until")),
 }
@@ -157,10 +157,10 @@ class Transaction:
         return True
 
     def _keep_run(self, row: tuple[Any, ...]) -> None:
-        run, principal, started, position, version, labels, usage, record = row
+        run, principal, started, position, version, labels, usage, record, sources = row
         self.memory.runs[run] = RunRow(
             run, principal, started, position, version, tuple(orjson.loads(labels)), orjson.loads(usage), record,
-            history_of(self.connection, run), checked=self.memory.generation,
+            sources, history_of(self.connection, run), checked=self.memory.generation,
         )  # fmt: skip
 
     # -- rows ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -20,6 +21,8 @@ from guardrail.rego.testing import verify_bundle
 from guardrail.rego.threads import Evaluator
 from guardrail.version import __version__
 
+_OF_OUTPUTS = re.compile(r"\binput\.output\b|\"output\"")
+"""What a rule that speaks of outputs says."""
 _OWNER = "the owner of the policy has to repair it"
 
 
@@ -92,6 +95,11 @@ class RegoPolicy:
         """Everything that `revision` digests."""
         return self._active.stored
 
+    @property
+    def reviews(self) -> bool:
+        """Whether any rule speaks of outputs: only then is the policy asked about them."""
+        return self._active.reviews
+
     def decide(self, given: PolicyInput) -> Decision:
         """Decide. What goes wrong is a deny that says so; the whole decision is of one revision."""
         active = self._active
@@ -147,7 +155,12 @@ class RegoPolicy:
             "guardrail": __version__,
         }
         named = {**stored, "rego": bundle.revision}
-        return _Active(deciding=settled(bundle), stored=stored, revision=digest(canonical(named)))
+        return _Active(
+            deciding=settled(bundle),
+            stored=stored,
+            revision=digest(canonical(named)),
+            reviews=any(_OF_OUTPUTS.search(source) for source in bundle.rules.values()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,3 +170,4 @@ class _Active:
     deciding: Bundle
     stored: Mapping[str, Any]
     revision: str
+    reviews: bool

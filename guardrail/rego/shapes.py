@@ -46,6 +46,15 @@ _PACKAGE: Final[Shape] = {
 _MONEY: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "amount": TEXT, "millionths": NUMBER, "currency": TEXT,
 }  # fmt: skip
+_RECIPIENT: Final[Shape] = {"argument": TEXT, "kind": TEXT, "value": TEXT, "normal": TEXT, "domain": TEXT}
+_CONTENT: Final[Shape] = {
+    "argument": TEXT, "characters": NUMBER, "links": ({"url": TEXT, "host": TEXT},),
+}  # fmt: skip
+_FINDING: Final[Shape] = {"kind": TEXT, "at": TEXT, "start": NUMBER, "end": NUMBER}
+_CHECK: Final[Shape] = {
+    "name": TEXT, "version": TEXT, "verdict": TEXT, "required": BOOLEAN, "message": TEXT, "score?": ANY,
+    "findings": (_FINDING,),
+}  # fmt: skip
 _SECRET: Final[Shape] = {"argument": TEXT, "kind": TEXT, "category": TEXT, "start": NUMBER, "end": NUMBER}
 _OPAQUE: Final[Shape] = {"argument": TEXT, "kind": TEXT, "why": TEXT}
 _PAST_CALL: Final[Shape] = {"id": TEXT, "tool": TEXT, "agent": TEXT, "effect?": ANY, "outcome?": ANY}
@@ -56,7 +65,7 @@ INPUT: Final[Mapping[str, Shape]] = {
     "point": TEXT,
     "principal": {"id": TEXT, "attributes": OPEN},
     "agent": {"id": TEXT, "chain": (TEXT,), "attributes": OPEN},
-    "tool": {"server": TEXT, "name": TEXT, "digest": TEXT, "effect": TEXT},
+    "tool": {"server": TEXT, "name": TEXT, "digest": TEXT, "effect": TEXT, "trust": TEXT},
     "arguments": OPEN,
     "facts": {
         "paths": (_PATH,), "urls": (_URL,), "opaque": (_OPAQUE,),
@@ -64,12 +73,14 @@ INPUT: Final[Mapping[str, Shape]] = {
             "paths": (_PATH,), "urls": (_URL,), "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,),
         },
         "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (_SECRET,), "money": (_MONEY,),
+        "recipients": (_RECIPIENT,), "contents": (_CONTENT,),
     },
     "labels": {"run": (TEXT,), "arguments": OPEN},
     "usage": _USAGE,
     "history": (_PAST_CALL,),
     "run": {"id": TEXT, "step": NUMBER, "started": TEXT},
     "now": TEXT,
+    "output": {"content": ANY, "bytes": NUMBER, "sink": TEXT, "trust": TEXT, "checks": (_CHECK,)},
 }  # fmt: skip
 
 _ASK: Final[Shape] = {

@@ -27,8 +27,8 @@ def test_a_listing_names_every_run_with_its_totals(project: Any, guardrail: Guar
     (run,) = document("runs")["runs"]
     lines = guardrail("runs").stdout.splitlines()
     assert lines == [
-        "RUN    STARTED                   FOR        CALLS  DENIED  ASKED  LABELS  TASK",
-        f"run-1  {run['started']}  user:anna  1      1       1              pay the bills",
+        "RUN    STARTED                   FOR        CALLS  DENIED  ASKED  LABELS     TASK",
+        f"run-1  {run['started']}  user:anna  1      1       1      untrusted  pay the bills",
     ]
     assert (run["id"], run["usage"]["calls"], run["task"]) == ("run-1", 1, "pay the bills")
 

@@ -296,6 +296,7 @@ def test_the_state_of_a_run_is_what_was_committed(ledger: Ledger) -> None:
             {"id": "c2", "tool": "files/read_file", "agent": "reader", "effect": "read", "outcome": "denied"},
             {"id": "c3", "tool": "bank/send_money", "agent": "payer", "effect": "irreversible", "outcome": "started"},
         ),
+        sources=1,  # the task
     )  # fmt: skip
     assert ledger.read_run("run") == expected
     assert [(run.id, run.task, run.principal) for run in ledger.runs()] == [

@@ -1,0 +1,200 @@
+"""The judging: everything that a decision is made from, put together, at both points of the line.
+
+Before a tool acts: facts, where the arguments come from, the state of the run, the policies. Before what it
+returned is handed on: the same call, and what it says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from guardrail.admission import Released
+from guardrail.boundaries import Boundaries
+from guardrail.calls import Call
+from guardrail.config import Mode
+from guardrail.decisions import Decision, attended, refuse
+from guardrail.errors import InvalidArguments, PolicyError
+from guardrail.facts import extract
+from guardrail.ledger import Ledger
+from guardrail.obligations import as_obliged
+from guardrail.origins import Origins
+from guardrail.policy import AllOf, Output, PolicyInput
+from guardrail.provenance import Source
+from guardrail.provenance.sources import content_json
+from guardrail.releasing import labels_of, release_of, source_of
+from guardrail.steps import Decided, Reviewed
+from guardrail.voting import Voting
+
+_UNKEPT: Final = (
+    "the policy that decided could not be stored: it is not the revision that the policy says it is"
+)
+
+
+class Judge:
+    """Decides about calls and about what they return, and stores every policy that it has decided by.
+
+    Args:
+        policy: who decides.
+        boundaries: what each agent may do; None = nothing limits an agent but the policy.
+        ledger: where runs and policies stand.
+        voting: who may answer for agents.
+        mode: `observe` decides and enforces nothing.
+        folders: tool, as `server/name` → what its relative paths are relative to.
+        hide: JSON pointers into arguments that nothing may show.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: AllOf,
+        boundaries: Boundaries | None,
+        ledger: Ledger,
+        voting: Voting,
+        mode: Mode,
+        folders: Mapping[str, Path],
+        hide: Sequence[str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.origins = Origins(ledger)
+        self._policy = policy
+        self._boundaries = boundaries
+        self._ledger = ledger
+        self._voting = voting
+        self._mode = mode
+        self._folders = folders
+        self._hide = hide
+        self._clock = clock
+        self._kept: set[str] = set()
+
+    def decide(self, call: Call) -> Decision:
+        """What the policies say of a call; nothing is stored."""
+        return self._decided(self._given(call))
+
+    def judge(self, call: Call) -> Decided:
+        """What the line needs to know before it goes on with a call."""
+        decision, given = self._stored(self._given(call))
+        bounds, observe = self._boundaries, self._mode == "observe"
+        reservations = () if bounds is None else bounds.reservations(call, now=given.now)
+        asks = decision.effect == "ask" and not observe
+        return Decided(
+            decision=decision,
+            given=given.json,
+            version=given.run.version,
+            reservations=reservations if decision.effect != "deny" else (),
+            observe=observe,
+            consent=self._voting.consent(call, decision.asks, given.json) if asks else None,
+        )
+
+    def review(self, call: Call, content: Any) -> Reviewed:
+        """What is to become of what a call has returned.
+
+        Args:
+            call: what ran.
+            content: what somebody would read of it, as a JSON value.
+        """
+        source = source_of(call, content)
+        if not self._policy.reviews:
+            return Reviewed(source=source, labels=self._new_labels(call, source))
+        output = Output(
+            content=content, bytes=len(content_json(content)), sink="agent", trust=call.tool.trust
+        )
+        decision, given = self._stored(replace(self._given(call), point="output", output=output))
+        if decision.effect == "deny" and self._mode != "observe":
+            return _withheld(decision, given, source)
+        if decision.effect == "ask" and self._mode != "observe":
+            return self._held(call, decision, given, source)
+        changed = content if self._mode == "observe" else as_obliged(content, decision.obligations)
+        verdict: Released = "whole" if changed == content else "changed"
+        source = replace(source, content=changed)
+        return Reviewed(
+            source=source,
+            labels=self._new_labels(call, source),
+            released=verdict,
+            decision=decision,
+            given=given.json if verdict == "whole" else _without_content(given),
+        )
+
+    def _held(self, call: Call, decision: Decision, given: PolicyInput, source: Source) -> Reviewed:
+        """People are asked, about a call that hands the output on."""
+        try:
+            release = release_of(call, source.content)
+        except InvalidArguments as error:
+            message = f"people cannot be shown this output: {error.message}"
+            return _withheld(refuse("guard.error", message, revision=decision.revision), given, source)
+        return Reviewed(
+            source=source,
+            labels=self._new_labels(call, source),
+            released="held",
+            decision=decision,
+            given=given.json,
+            release=release,
+            version=given.run.version,
+            consent=self._voting.consent(release, decision.asks, given.json),
+        )
+
+    def _new_labels(self, call: Call, source: Source) -> tuple[str, ...]:
+        """What the run is labelled with by this, and was not before: an outcome with labels is waited for."""
+        known = self._ledger.read_run(call.run).labels
+        return tuple(label for label in labels_of(call, source) if label not in known)
+
+    def _given(self, call: Call) -> PolicyInput:
+        """The policy input about a call, as things stand now."""
+        roots = (
+            self._boundaries.roots(call.agent.chain) if self._boundaries is not None else dict[str, Path]()
+        )
+        run = self._ledger.read_run(call.run)
+        return PolicyInput(
+            call=call,
+            facts=extract(call, roots=roots, folder=self._folders.get(call.tool.title)),
+            run=run,
+            now=self._clock().isoformat(timespec="seconds")[:19] + "Z",
+            labels=self.origins.labels(call, run),
+        )
+
+    def _decided(self, given: PolicyInput) -> Decision:
+        decision = self._policy.decide(given)
+        if given.point == "action":
+            opaque = tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque)
+            decision = attended(decision, opaque)
+        if self._hide:
+            decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
+        return decision
+
+    def _stored(self, given: PolicyInput) -> tuple[Decision, PolicyInput]:
+        """The decision, once the policy that made it is stored."""
+        decision = self._decided(given)
+        if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
+            decision = self._decided(given)
+            if wrong := self._unkept(decision.revision):
+                decision = refuse("policy.error", wrong, revision=decision.revision)
+        return decision, given
+
+    def _unkept(self, revision: str) -> str:
+        """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
+        if revision in self._kept:
+            return ""
+        try:
+            bundle, active = self._policy.bundle, self._policy.revision
+        except PolicyError as error:
+            return error.message
+        if active != revision:
+            return _UNKEPT
+        self._ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
+        self._kept.add(revision)
+        return ""
+
+
+def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewed:
+    return Reviewed(source=source, released="withheld", decision=decision, given=_without_content(given))
+
+
+def _without_content(given: PolicyInput) -> bytes:
+    """What was not handed on is not kept either."""
+    return replace(given, output=replace(given.output, content=None)).json

@@ -1,0 +1,145 @@
+"""Where values are looked for: the texts of a run that share a trust and a circle of readers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from guardrail.provenance.forms import normal, number, numbers
+from guardrail.provenance.sources import Leaf, Source, Vouching
+
+SHINGLE: Final = 4
+"""How many words in a row, found in a source, say that a text was copied from there."""
+_BETWEEN: Final = "\x00"
+_MAX_TRIES: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Where a value was found.
+
+    Attributes:
+        kind: whose words.
+        source: the source.
+        pointer: where in its content.
+    """
+
+    kind: Vouching
+    source: Source
+    pointer: str
+
+
+class _Part:
+    """Some leaves as one text, so that searching it is one step."""
+
+    def __init__(self, text: str, starts: list[int], leaves: list[tuple[Source, Leaf]]) -> None:
+        self.text = text
+        self.starts = starts
+        self.leaves = leaves
+
+    def joined(self, other: _Part) -> _Part:
+        shift = len(self.text)
+        starts = self.starts + [start + shift for start in other.starts]
+        return _Part(self.text + other.text, starts, self.leaves + other.leaves)
+
+    def find(self, text: str) -> tuple[Source, Leaf] | None:
+        """The first leaf that holds a text from the beginning of a word to the end of one."""
+        at = self.text.find(text)
+        for _ in range(_MAX_TRIES):
+            if at < 0:
+                return None
+            if _stands_alone(self.text, at, at + len(text)):
+                return self.leaves[bisect_right(self.starts, at) - 1]
+            at = self.text.find(text, at + 1)
+        return None
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Number, by its value → which leaf."""
+        found: dict[str, int] = {}
+        for index, (start, (_, leaf)) in enumerate(zip(self.starts, self.leaves, strict=True)):
+            if isinstance(leaf.value, str):
+                end = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.text)
+                values = numbers(self.text[start:end])
+            else:
+                read = number(leaf.value)
+                values = set[str]() if read is None else {read}
+            for value in values:
+                found.setdefault(value, index)
+        return found
+
+    @cached_property
+    def shingles(self) -> dict[tuple[str, ...], int]:
+        """So many words in a row → which leaf."""
+        found: dict[tuple[str, ...], int] = {}
+        for index, line in enumerate(self.text.split(_BETWEEN)[1:]):
+            for run in shingles(line.split(" ")):
+                found.setdefault(run, index)
+        return found
+
+
+class Pool:
+    """All texts of one kind for one circle of readers.
+
+    Parts are joined as in a binary counter: a search looks at few of them, and no text is copied often.
+    """
+
+    def __init__(self, kind: Vouching) -> None:
+        self.kind: Vouching = kind
+        self._parts: list[_Part] = []
+
+    def add(self, source: Source, found: list[Leaf]) -> int:
+        """Add leaves of a source; answers how many characters that are."""
+        texts, starts, length = [""], list[int](), 0
+        for leaf in found:
+            text = normal(leaf.value) if isinstance(leaf.value, str) else repr(leaf.value)
+            starts.append(length + 1)
+            texts.append(text)
+            length += len(text) + 1
+        self._parts.append(_Part(_BETWEEN.join(texts), starts, [(source, leaf) for leaf in found]))
+        while len(self._parts) > 1 and len(self._parts[-2].text) <= 2 * len(self._parts[-1].text):
+            last = self._parts.pop()
+            self._parts[-1] = self._parts[-1].joined(last)
+        return length
+
+    def find(self, text: str) -> Found | None:
+        """A place that holds a text in normal form, whole words."""
+        for part in self._parts:
+            if (leaf := part.find(text)) is not None:
+                return self._found(*leaf)
+        return None
+
+    def find_number(self, value: str) -> Found | None:
+        """A place that holds a number, as `forms.number` writes it."""
+        for part in self._parts:
+            if (index := part.numbers.get(value)) is not None:
+                return self._found(*part.leaves[index])
+        return None
+
+    def find_copied(self, words: list[str]) -> Found | None:
+        """A place that holds some of these words in a row, as many as `SHINGLE`."""
+        for part in self._parts:
+            for run in shingles(words):
+                if (index := part.shingles.get(run)) is not None:
+                    return self._found(*part.leaves[index])
+        return None
+
+    def _found(self, source: Source, leaf: Leaf) -> Found:
+        return Found(kind=self.kind, source=source, pointer=leaf.pointer)
+
+
+def shingles(words: list[str]) -> Iterator[tuple[str, ...]]:
+    """Every run of `SHINGLE` words."""
+    return zip(*(words[start:] for start in range(SHINGLE)), strict=False)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a stretch begins and ends where words do."""
+    before = text[start - 1] if start else _BETWEEN
+    after = text[end] if end < len(text) else _BETWEEN
+    return not (before.isalnum() and text[start].isalnum()) and not (
+        after.isalnum() and text[end - 1].isalnum()
+    )

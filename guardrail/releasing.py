@@ -1,0 +1,242 @@
+"""The release: what becomes of a result before anybody reads it.
+
+A result is handed on as it is, with changes, not at all, or once people have let it through. For the last one,
+letting it through is a call of its own (`release_of`), which goes down the same line: people are shown the whole
+output, their yes is bound to it and used once, and a halt switch stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+from guardrail.admission import (
+    Admission,
+    Admit,
+    Edited,
+    InFlight,
+    Pending,
+    Refuse,
+    Settle,
+    SettleAnswer,
+    Settled,
+    Stopped,
+    Ticket,
+)
+from guardrail.calls import Call, Tool
+from guardrail.canonical import canonical
+from guardrail.decisions import Decision, Reason, refuse
+from guardrail.execution import Attempt
+from guardrail.facts.secrets import may_hold_secrets, secrets_in
+from guardrail.facts.texts import texts_in
+from guardrail.outcomes import Outcome
+from guardrail.provenance import Source
+from guardrail.provenance.sources import content_json
+from guardrail.steps import AwaitApproval, Join, Review, Reviewed, Step
+
+SERVER: Final = "guardrail"
+"""The server whose tools are guardrail's own: what people let through, and what is told to the user."""
+RELEASE: Final = Tool(
+    name="release",
+    server=SERVER,
+    description="Hands on what a tool has returned.",
+    schema={
+        "type": "object",
+        "properties": {"call": {"type": "string"}, "tool": {"type": "string"}, "output": {}},
+        "required": ["call", "tool", "output"],
+    },
+    effect="write",
+    idempotent=True,  # to hand it on twice does no harm; whether to, is asked again
+)
+_MAX_ROUNDS: Final = 32
+_UNKEEPABLE: Final = Reason(
+    rule="guardrail.release",
+    code="obligation.failed",
+    message="people have to let this result through, and it has no form in which it can be kept for them",
+    fix="let the tool return plain JSON values",
+)
+_LOST: Final = Reason(
+    rule="guardrail.ledger",
+    code="ledger",
+    message="the ledger could not record that this result is handed on",
+    fix="call again once the ledger is back",
+)
+_UNEDITED: Final = refuse(
+    "approval.edited",
+    "a person changed an output that was only to be let through or not",
+    fix="reject it, and say why",
+)
+
+
+def source_of(call: Call, content: Any) -> Source:
+    """What a call has said, as what values of later calls may come from."""
+    tool = call.tool
+    return Source(
+        kind=tool.trust,
+        content=content,
+        tool=tool.title,
+        call=call.reference,
+        fields=tool.fields,
+        readers=tool.readers,
+    )
+
+
+def labels_of(call: Call, source: Source) -> tuple[str, ...]:
+    """What a run is labelled with once it has seen this: `untrusted`, `secret`, and what the tool declares."""
+    found = list(call.tool.labels)
+    if source.is_untrusted and source.content not in ("", None, [], {}):
+        found.append("untrusted")
+    if may_hold_secrets(content_json(source.content)) and any(
+        secret["category"] == "secret"
+        for place in texts_in({"": source.content})
+        for secret in secrets_in(place.value)
+    ):
+        found.append("secret")
+    return tuple(dict.fromkeys(found))
+
+
+def release_of(call: Call, content: Any) -> Call:
+    """The call that hands on what a call has returned.
+
+    Raises:
+        InvalidArguments: the content has no canonical form.
+    """
+    arguments = {"call": call.reference, "tool": call.tool.title, "output": content}
+    return replace(call, tool=RELEASE, body=canonical(arguments))
+
+
+def as_released(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> tuple[Outcome, Reviewed]:
+    """The outcome as it is to be handed on, and what is to be recorded of that."""
+    decision = reviewed.decision
+    match reviewed.released:
+        case "withheld" if decision is not None:
+            return withheld(decision.reasons), reviewed
+        case "held" if attempt.codec.dump(outcome.value) is None:
+            return withheld((_UNKEEPABLE,)), replace(reviewed, released="withheld")
+        case "changed":
+            value = attempt.codec.replaced(outcome.value, reviewed.source.content)
+            return replace(outcome, value=value), reviewed
+        case _:
+            return outcome, reviewed
+
+
+def settlement(
+    attempt: Attempt, call: Call, ticket: Ticket, outcome: Outcome, reviewed: Reviewed | None
+) -> Settle:
+    """How an executed call is written down: with what is handed on, and nothing of what is not."""
+    if reviewed is None:  # what it raised is read too
+        said = source_of(call, outcome.message) if outcome.status == "raised" else None
+        return Settle(
+            call=call,
+            ticket=ticket,
+            status=outcome.status,
+            message=outcome.message,
+            labels=labels_of(call, said) if said is not None else (),
+            source=said,
+        )
+    gone = reviewed.released == "withheld"
+    waits = gone or reviewed.released == "held"
+    return Settle(
+        call=call,
+        ticket=ticket,
+        status=outcome.status,
+        result=None if gone else attempt.codec.dump(outcome.value),
+        labels=() if waits else reviewed.labels,
+        source=None if waits else reviewed.source,
+        review=reviewed.decision,
+        given=reviewed.given,
+        released=reviewed.released,
+    )
+
+
+def let_through(attempt: Attempt, call: Call, outcome: Outcome) -> Generator[Step, Any, Outcome]:
+    """Wait for people to let a result through, and hand it on once they have.
+
+    Args:
+        attempt: the attempt.
+        call: what ran.
+        outcome: how it ended; its value is what is held.
+    """
+    content = attempt.codec.content(outcome.value)
+    for _ in range(_MAX_ROUNDS):
+        reviewed: Reviewed = yield Review(call=call, content=content)
+        decision, release = reviewed.decision, reviewed.release
+        if release is None or decision is None:  # the policy is another one by now
+            return withheld(decision.reasons) if decision is not None else outcome
+        admission: Admission = yield Admit(
+            call=release,
+            decision=decision,
+            given=reviewed.given,
+            version=reviewed.version,
+            consent=reviewed.consent,
+        )
+        if isinstance(admission, Ticket):
+            answer: SettleAnswer | Literal["unrecorded"] = yield _released(release, admission, reviewed)
+            if answer != "settled":
+                return withheld((_LOST,))
+            return replace(outcome, approval=admission.approval)
+        ended = yield from _not_let_through(release, admission, outcome)
+        if ended is not None:
+            return ended
+    return withheld((refuse("guard.error", "the release was decided anew without an end").reasons[0],))
+
+
+def _released(release: Call, ticket: Ticket, reviewed: Reviewed) -> Settle:
+    return Settle(
+        call=release,
+        ticket=ticket,
+        status="returned",
+        result=b"null",
+        labels=reviewed.labels,
+        source=reviewed.source,
+        released="whole",
+    )
+
+
+def _not_let_through(
+    release: Call, admission: Admission, outcome: Outcome
+) -> Generator[Step, Any, Outcome | None]:
+    """What follows from an answer that is no ticket; None = look again."""
+    match admission:
+        case Pending(approval=approval):
+            decided: bool = yield AwaitApproval(call=release, approval=approval)
+            waiting = tuple(Reason(rule=ask.rule, message=ask.message, fix=ask.fix) for ask in approval.asks)
+            return None if decided else replace(withheld(waiting), heading="HELD", approval=approval.id)
+        case Stopped(reasons=reasons, approval=used):
+            return replace(withheld(reasons), approval=used)
+        case Settled(status="returned"):
+            return replace(outcome, repeated=True)
+        case Settled():
+            return withheld((refuse("guard.error", "it is not known whether it was handed on").reasons[0],))
+        case Edited():
+            yield Refuse(call=release, decision=_UNEDITED, given=b"{}")
+            return withheld(_UNEDITED.reasons)
+        case InFlight(elsewhere=elsewhere):
+            yield Join(call=release, elsewhere=elsewhere)
+            return None
+        case _:
+            return None
+
+
+def withheld(reasons: tuple[Reason, ...], *, repeated: bool = False) -> Outcome:
+    """The outcome of a call that ran, and whose result nobody gets."""
+    return Outcome(status="returned", heading="WITHHELD", reasons=reasons, repeated=repeated)
+
+
+def repeated(attempt: Attempt, settled: Settled) -> Outcome:
+    """The outcome of a call that ran before, from its record: nothing runs now."""
+    if settled.status == "returned":
+        if settled.withheld:
+            return withheld(settled.withheld, repeated=True)
+        if settled.result is None:
+            return Outcome(status="returned", heading="RESULT NOT KEPT", repeated=True)
+        return Outcome(status="returned", value=attempt.codec.load(settled.result), repeated=True)
+    if settled.status == "raised":
+        return Outcome(status="raised", message=settled.message, repeated=True)
+    return Outcome(status="unknown", heading="UNKNOWN OUTCOME", message=settled.message, repeated=True)
+
+
+def blocked(decision: Decision) -> Outcome:
+    """The outcome of a call that the decision stopped."""
+    return Outcome(status="blocked", heading="DENIED", reasons=decision.reasons, mask=decision.mask)

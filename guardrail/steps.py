@@ -1,0 +1,115 @@
+"""The steps of the line: what it asks of a driver, and what it is answered. They hold no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from guardrail.admission import Admit, Refuse, Released, Settle, Ticket
+from guardrail.approvals import Approval, Consent
+from guardrail.budgets import Reservation
+from guardrail.calls import Call
+from guardrail.decisions import Decision
+from guardrail.outcomes import Outcome
+from guardrail.provenance import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """What do the policies say? Answered with `Decided`."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What the policies said, and of what.
+
+    Attributes:
+        given: the policy input, as JSON text.
+        version: the version of the run's state that was read.
+        reservations: what the boundaries take from budgets for this call.
+        observe: the guard decides and records, and enforces nothing.
+        consent: what people have said so far, where the decision asks.
+    """
+
+    decision: Decision
+    given: bytes
+    version: int
+    reservations: tuple[Reservation, ...] = ()
+    observe: bool = False
+    consent: Consent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitApproval:
+    """Wait for people. Answered with True once the approval is no longer pending, False if nobody waits."""
+
+    call: Call
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """Run the tool. Answered with its `Outcome`, whatever it raised."""
+
+    call: Call
+    ticket: Ticket
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """May what the tool returned be handed on? Answered with `Reviewed`.
+
+    Attributes:
+        call: what ran.
+        content: what somebody would read of it, as a JSON value.
+    """
+
+    call: Call
+    content: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """What was decided about a result.
+
+    Attributes:
+        decision: what the policies said; None = nobody was asked.
+        given: the policy input of that, as JSON text.
+        released: what is to become of it.
+        source: what is handed on then, as what values of later calls may come from.
+        labels: what the run is labelled with then.
+        release: where people are asked: the call that they let through.
+        version: the version of the run's state that was read.
+        consent: what people have said so far.
+    """
+
+    source: Source
+    labels: tuple[str, ...] = ()
+    released: Released = "unreviewed"
+    decision: Decision | None = None
+    given: bytes = b""
+    release: Call | None = None
+    version: int = 0
+    consent: Consent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """The same call runs already: wait for it.
+
+    Answered with its `Outcome`, None if it came to nothing, or `INSIDE` where its own tool asks: nobody waits.
+    """
+
+    call: Call
+    elsewhere: bool
+
+
+Step = Decide | Refuse | Admit | AwaitApproval | Execute | Review | Join | Settle
+"""What the line may ask of a driver."""
+
+Line = Generator[Step, Any, Outcome]
+"""The line of one call: yields steps, is sent their answers, returns the outcome."""

@@ -1,0 +1,163 @@
+"""One walk of the line: what both drivers share, and what they need of the guard."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from guardrail.admission import Admission, Admit, InFlight, Settle, SettleAnswer, Ticket
+from guardrail.approvals import Approval
+from guardrail.calls import Call
+from guardrail.decisions import Decision, Reason
+from guardrail.errors import LedgerError
+from guardrail.execution import Attempt
+from guardrail.flights import Flights
+from guardrail.ledger import Ledger
+from guardrail.outcomes import Outcome, Status
+from guardrail.provenance import Source
+from guardrail.steps import AwaitApproval, Decided, Execute, Review, Reviewed
+
+Waiting = Literal["wait", "suspend", "answer"]
+"""While people decide: wait in place, suspend, or answer WAITING at once."""
+
+
+class Suspended(BaseException):
+    """The line stopped to wait for people; walk it again from its start once they have decided.
+
+    Control flow for adapters, not an error: a `BaseException`, so that no `except Exception` between
+    the driver and the adapter takes it for a failed tool.
+    """
+
+    def __init__(self, approval: Approval, call: Call) -> None:
+        super().__init__(f"waiting for approval {approval.id}")
+        self.approval = approval
+        self.call = call
+
+
+class Surroundings(Protocol):
+    """What the drivers need of the guard."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where everything is written."""
+        ...
+
+    @property
+    def flights(self) -> Flights:
+        """What runs in this process."""
+        ...
+
+    @property
+    def buffered(self) -> bool:
+        """Whether outcomes ride the next commit."""
+        ...
+
+    def judge(self, call: Call) -> Decided:
+        """Facts, run state and policies: what is to happen with the call."""
+        ...
+
+    def review(self, call: Call, content: Any) -> Reviewed:
+        """What is to happen with what the call has returned."""
+        ...
+
+    def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
+        """What the call has returned is handed on: values of later calls may come from it."""
+        ...
+
+
+class Walk:
+    """What both drivers share: the bookkeeping around one walk of the line."""
+
+    def __init__(self, guard: Surroundings, attempt: Attempt, waiting: Waiting) -> None:
+        self.guard = guard
+        self.attempt = attempt
+        self.waiting = waiting
+        self._entered: list[str] = []
+        self._running: tuple[Call, Ticket] | None = None
+
+    def decide(self, call: Call) -> Decided:
+        """What the guard says of a call; where the ledger is lost, a deny."""
+        try:
+            return self.guard.judge(call)
+        except LedgerError as error:
+            return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
+
+    def review(self, step: Review) -> Reviewed:
+        """What the guard says of a result; where it cannot say, nobody gets it."""
+        try:
+            return self.guard.review(step.call, step.content)
+        except LedgerError as error:
+            decision = Decision(effect="deny", reasons=(lost(error),))
+            unseen = Source(kind="untrusted", content=None)
+            return Reviewed(decision=decision, given=b"{}", released="withheld", source=unseen)
+
+    def kept(self, step: Settle, answer: SettleAnswer) -> SettleAnswer:
+        """What was handed on is known from here on."""
+        if step.source is not None and answer == "settled":
+            self.guard.keep(step.call, step.ticket, step.source)
+        return answer
+
+    def enter(self, admit: Admit) -> InFlight | None:
+        """Enter the key before admission is asked for."""
+        if self.guard.flights.enter(admit.call.key):
+            self._entered.append(admit.call.key)
+            return None
+        return InFlight(elsewhere=False)
+
+    def admitted(self, admit: Admit, admission: Admission) -> Admission:
+        """Keep the key only where there is something to run."""
+        if isinstance(admission, Ticket):
+            self._running = (admit.call, admission)
+        else:
+            self.guard.flights.leave(self._entered.pop(), None)
+        return admission
+
+    def leave(self, outcome: Outcome | None) -> None:
+        """Give back the keys, each once: that of the call, and that of letting its result through."""
+        while self._entered:
+            self.guard.flights.leave(self._entered.pop(), outcome)
+
+    def waits(self, step: AwaitApproval) -> bool:
+        """Whether to wait in place; suspends where that is how this driver waits."""
+        if self.waiting == "suspend":
+            raise Suspended(step.approval, step.call)
+        return self.waiting == "wait"
+
+    def unfinished(self, status: Status, message: str) -> Settle | None:
+        """How to settle a call that was admitted and whose walk ends before its outcome."""
+        if self._running is None:
+            return None
+        call, ticket = self._running
+        return Settle(call=call, ticket=ticket, status=status, message=message)
+
+    def rides(self, step: Settle) -> bool:
+        """Whether the outcome may ride the next commit: nothing that others decide on depends on it."""
+        return self.guard.buffered and not step.labels
+
+    def settled(self) -> None:
+        """The admitted call has its outcome; nothing is left to settle."""
+        self._running = None
+
+    def ended(self, outcome: Outcome) -> Outcome:
+        """Give the outcome to whoever joined, and a cancellation back to whoever cancelled."""
+        self.leave(outcome)
+        if outcome.error is not None and not isinstance(outcome.error, Exception):
+            raise outcome.error
+        return outcome
+
+
+def lost(error: LedgerError) -> Reason:
+    """The reason for refusing a call that cannot be recorded."""
+    return Reason(
+        rule="guardrail.ledger",
+        code="ledger",
+        message=error.message,
+        fix=error.fix or "call again once the ledger is back",
+    )
+
+
+def late(attempt: Attempt, step: Execute, outcome: Outcome) -> Settle:
+    """The settlement of a call that went on past its deadline: recorded as late, changes nothing."""
+    result = attempt.codec.dump(outcome.value) if outcome.status == "returned" else None
+    return Settle(
+        call=step.call, ticket=step.ticket, status=outcome.status, result=result, message=outcome.message
+    )

@@ -1,0 +1,157 @@
+"""Where the values of a call come from, as the run has seen them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrail.provenance import Seen, Source
+from guardrail.provenance.seen import MAX_VALUES
+
+USER = Source(
+    kind="user", content="Please pay invoice 4711 of ACME to DE44 5001, and tell anna.m@example.com"
+)
+MAIL = Source(
+    kind="untrusted",
+    tool="mail/read",
+    call="call_1",
+    content={
+        "from": "billing@acme.example",
+        "body": "Our new account is GB29NWBK60161331926819, thank you very much for your business.",
+        "total": 1250.5,
+    },
+    fields={"/from": "trusted"},
+)
+CONTACTS = Source(
+    kind="trusted",
+    tool="crm/find",
+    call="call_2",
+    content='[{"name": "Bob Stone", "iban": "FR7630006000011234567890189"}]',
+    readers=("*@example.com",),
+)
+
+
+def seen(*sources: Source) -> Seen:
+    run = Seen()
+    for source in sources:
+        run.add(source)
+    return run
+
+
+def label(value: Any, *sources: Source, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return seen(*(sources or (USER, MAIL, CONTACTS))).labels({"a": value}, schema or {})["/a"]
+
+
+def test_a_value_is_found_with_its_tool_call_and_field():
+    assert label("gb29nwbk60161331926819") == {
+        "trust": "untrusted",
+        "origins": [{"kind": "untrusted", "tool": "mail/read", "call": "call_1", "field": "/body"}],
+        "readers": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "trust"),
+    [
+        ("Anna.M@Example.com", "user"),
+        ("DE44  5001", "user"),
+        ("4711", "user"),
+        (4711, "user"),
+        ("billing@acme.example", "trusted"),  # a field of its own trust
+        ("FR7630006000011234567890189", "trusted"),
+        ("bob stone", "trusted"),
+        (1250.50, "untrusted"),
+        ("1,250.5", "untrusted"),
+        ("evil@attacker.example", "unknown"),
+        ("471", "unknown"),  # a part of a number is another number
+        ("mple.com", "unknown"),  # a part of a word is no word
+        ("", "unknown"),
+        (99, "unknown"),
+    ],
+)
+def test_who_vouches_for_a_value(value: Any, trust: str):
+    assert label(value)["trust"] == trust
+
+
+def test_the_users_word_stands_above_an_output_that_says_the_same():
+    both = label("acme", USER, Source(kind="untrusted", content="acme"))
+    assert (both["trust"], [origin["kind"] for origin in both["origins"]]) == ("user", ["user", "untrusted"])
+
+
+@pytest.mark.parametrize(
+    ("value", "trust"),
+    [
+        ("https://acme/4711", "user"),
+        ("https://acme/GB29NWBK60161331926819", "untrusted"),
+        ("https://acme/nowhere", "unknown"),
+        ("Bob Stone: FR7630006000011234567890189", "trusted"),
+        ("invoice 4711 GB29NWBK60161331926819", "untrusted"),
+        ("thank you very much for your help, dear", "untrusted"),
+        ("a sentence that nobody has said before now", "unknown"),
+        ("mail+billing@acme.example", "unknown"),
+    ],
+)
+def test_what_was_put_together_is_as_weak_as_its_weakest_part(value: str, trust: str):
+    assert label(value)["trust"] == trust
+
+
+def test_only_who_may_read_every_source_may_read_what_was_made_of_them():
+    hr = Source(kind="trusted", content="salary 88,000", readers=("*@example.com", "hr@acme.example"))
+    assert label("FR7630006000011234567890189")["readers"] == ["*@example.com"]
+    assert label("Bob Stone: salary 88,000", USER, CONTACTS, hr)["readers"] == ["*@example.com"]
+    assert label("Bob Stone", CONTACTS, Source(kind="user", content="ask Bob Stone"))["readers"] is None
+
+
+def test_what_the_tool_itself_offers_is_its_own_word():
+    schema = {"properties": {"a": {"default": 10, "enum": ["fast", "slow"]}, "b": {"default": True}}}
+    origins = [{"kind": "definition", "tool": "", "call": "", "field": ""}]
+    assert [label(value, schema=schema)["trust"] for value in (10, "fast", "other")] == [
+        "trusted",
+        "trusted",
+        "unknown",
+    ]
+    assert list(label("slow", schema=schema)["origins"]) == origins
+    assert seen(USER).labels({"b": True}, schema) == {}
+
+
+def test_every_text_and_number_has_a_label_and_nothing_else_has():
+    given = {"to": ["x", "y"], "deep": {"a/b": 1, "flag": True, "none": None}}
+    assert list(seen().labels(given, {})) == ["/to/0", "/to/1", "/deep/a~1b"]
+
+
+def test_of_too_many_values_nothing_is_known():
+    labels = seen(USER).labels({"a": ["acme"] * (MAX_VALUES + 1)}, {})
+    assert {tuple(label.items()) for label in labels.values()} == {
+        (("trust", "unknown"), ("origins", ()), ("readers", None))
+    }
+
+
+def test_untrusted_words_are_found_however_much_was_said_in_between():
+    noise = [Source(kind="trusted", content=f"line {number} of many lines") for number in range(300)]
+    found = label("GB29NWBK60161331926819", *noise[:150], MAIL, *noise[150:])
+    assert (found["trust"], found["origins"][0]["field"]) == ("untrusted", "/body")
+    assert label("line 299", MAIL, *noise)["trust"] == "trusted"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(VALUES, max_size=4), st.dictionaries(st.text(), VALUES, max_size=4))
+def test_whatever_was_said_and_whatever_is_called_there_is_an_answer_and_it_is_the_same_again(
+    said: list[Any], arguments: dict[str, Any]
+):
+    sources = [Source(kind="untrusted", content=content) for content in said]
+    first = seen(*sources).labels(arguments, {})
+    assert first == seen(*sources).labels(arguments, {})
+    assert {label["trust"] for label in first.values()} <= {"untrusted", "unknown"}
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1, max_size=30), st.text(max_size=30))
+def test_a_word_that_stood_in_an_output_is_found(word: str, around: str):
+    found = label(word, Source(kind="untrusted", content=f"{around} {word} {around}"))
+    assert found["trust"] == "untrusted"
