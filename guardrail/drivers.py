@@ -76,7 +76,10 @@ class _Blocking(Walk):
                 return self.admit(step)
             case Execute():
                 return execute(
-                    self.attempt, step.call, step.deadline, lambda ended: self.settle_late(step, ended)
+                    self.attempt,
+                    self.judged(step),
+                    step.deadline,
+                    lambda ended: self.settle_late(step, ended),
                 )
             case Review():
                 return self.review(step)
@@ -163,7 +166,7 @@ class _Asynchronous(Walk):
             case Admit():
                 return await self.admit(step)
             case Execute():
-                return await execute_async(self.attempt, step.call, step.deadline)
+                return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
                 return self.review(step)
             case Settle():

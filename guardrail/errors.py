@@ -7,10 +7,12 @@
     ├── CallError                   the call cannot be stated as a call
     │   ├── InvalidArguments        the arguments do not validate, or have no JSON form
     │   └── InvalidTool             the tool cannot be guarded as it stands
+    ├── NotJudged                   a tool was about to use something else than what was judged
     ├── Denied                      the guard refused; nothing was executed
     │   ├── Rejected                a person said no, or nobody answered in time
     │   └── Waiting                 a person has not answered yet
     ├── UnknownOutcome              the call was started; whether it ran to its end is not known
+    ├── Withheld                    the call ran; what it returned is not handed on, or not yet
     ├── ResultNotKept               the call ran before; its result could not be stored
     └── LedgerError                 the ledger cannot do what was asked
         ├── LedgerUnavailable       the database is lost, locked, full or too old
@@ -72,6 +74,10 @@ class InvalidArguments(CallError):
 
 class InvalidTool(CallError):
     """The tool cannot be guarded as it stands (no schema, a name outside the rule, …)."""
+
+
+class NotJudged(GuardrailError):
+    """A tool was about to use something else than what was judged: a swapped path, a host behind a redirect."""
 
 
 class _Answered(GuardrailError):

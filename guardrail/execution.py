@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from guardrail.calls import Call
+from guardrail.decisions import Decision
 from guardrail.errors import told
 from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
 
@@ -50,19 +51,40 @@ class Attempt:
     status: Callable[[BaseException], Status] = _ordinary
 
 
-_EXECUTED: Final[contextvars.ContextVar[frozenset[str]]] = contextvars.ContextVar(
-    "guardrail_executed", default=frozenset()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a tool is run with: the call that was judged, and what it was judged by.
+
+    Attributes:
+        call: what was judged.
+        given: the policy input, as JSON text.
+        decide: judges another call, without storing or running anything.
+    """
+
+    call: Call
+    given: bytes
+    decide: Callable[[Call], Decision]
+
+
+_EXECUTED: Final[contextvars.ContextVar[tuple[Judged, ...]]] = contextvars.ContextVar(
+    "guardrail_executed", default=()
 )
 
 
 def is_inside(key: str) -> bool:
     """Whether this code is run by the tool of the call with this key: to wait for it here would never end."""
-    return key in _EXECUTED.get()
+    return any(judged.call.key == key for judged in _EXECUTED.get())
+
+
+def current_judged() -> Judged | None:
+    """What this code is run with, if it is run by a tool: the innermost call."""
+    around = _EXECUTED.get()
+    return around[-1] if around else None
 
 
 @contextmanager
-def _executing(call: Call) -> Generator[None]:
-    token = _EXECUTED.set(_EXECUTED.get() | {call.key})
+def _executing(judged: Judged) -> Generator[None]:
+    token = _EXECUTED.set((*_EXECUTED.get(), judged))
     try:
         yield
     finally:
@@ -73,21 +95,21 @@ Late = Callable[[Outcome], None]
 """Told what became of a tool that went on past its deadline."""
 
 
-def execute(attempt: Attempt, call: Call, deadline: float | None, late: Late) -> Outcome:
+def execute(attempt: Attempt, judged: Judged, deadline: float | None, late: Late) -> Outcome:
     """Run the tool in this thread, or, with a deadline in seconds, in a thread of its own.
 
     A thread cannot be stopped: past the deadline the outcome is `unknown`, the tool goes on, and `late`
     is told how it ended.
     """
     if deadline is None:
-        return _run(attempt, call)
+        return _run(attempt, judged)
     finished = threading.Event()
     box: list[Outcome] = []
     overdue = threading.Lock()
     context = contextvars.copy_context()
 
     def work() -> None:
-        outcome = context.run(_run, attempt, call)
+        outcome = context.run(_run, attempt, judged)
         with overdue:
             box.append(outcome)
             in_time = not expired
@@ -96,7 +118,7 @@ def execute(attempt: Attempt, call: Call, deadline: float | None, late: Late) ->
             late(outcome)
 
     expired: list[bool] = []
-    threading.Thread(target=work, name=f"guardrail {call.tool.name}", daemon=True).start()
+    threading.Thread(target=work, name=f"guardrail {judged.call.tool.name}", daemon=True).start()
     finished.wait(deadline)
     with overdue:
         if box:
@@ -105,29 +127,29 @@ def execute(attempt: Attempt, call: Call, deadline: float | None, late: Late) ->
     return _overdue(deadline)
 
 
-def _run(attempt: Attempt, call: Call) -> Outcome:
+def _run(attempt: Attempt, judged: Judged) -> Outcome:
     try:
-        with _executing(call):
-            return Outcome(status="returned", value=attempt.invoke(call))
+        with _executing(judged):
+            return Outcome(status="returned", value=attempt.invoke(judged.call))
     except BaseException as error:  # noqa: BLE001  (a tool may raise anything; the outcome says what)
         return _failed(attempt, error)
 
 
-async def execute_async(attempt: Attempt, call: Call, deadline: float | None) -> Outcome:
+async def execute_async(attempt: Attempt, judged: Judged, deadline: float | None) -> Outcome:
     """Await the tool; past the deadline in seconds it is cancelled and the outcome is `unknown`."""
     limit: asyncio.Timeout | None = None
     try:
         if deadline is None:
-            return Outcome(status="returned", value=await _awaited(attempt, call))
+            return Outcome(status="returned", value=await _awaited(attempt, judged))
         async with asyncio.timeout(deadline) as limit:
-            return Outcome(status="returned", value=await _awaited(attempt, call))
+            return Outcome(status="returned", value=await _awaited(attempt, judged))
     except BaseException as error:  # noqa: BLE001  (as above)
         return _overdue(deadline) if limit is not None and limit.expired() else _failed(attempt, error)
 
 
-async def _awaited(attempt: Attempt, call: Call) -> Any:
-    with _executing(call):
-        value: Any = attempt.invoke(call)
+async def _awaited(attempt: Attempt, judged: Judged) -> Any:
+    with _executing(judged):
+        value: Any = attempt.invoke(judged.call)
         return await cast("Awaitable[Any]", value) if isinstance(value, Awaitable) else value
 
 

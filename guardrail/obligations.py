@@ -35,6 +35,12 @@ def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str
     return arguments
 
 
+def with_value(arguments: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
+    """Arguments with another value at the place that a pointer without wildcards leads to; changes what it is given."""
+    _put(arguments, tokens(pointer), value)
+    return arguments
+
+
 def as_obliged(content: Any, obligations: Sequence[Obligation]) -> Any:
     """An output as the policy wants it; the same where it wants no change.
 

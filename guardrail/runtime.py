@@ -81,7 +81,7 @@ def line(attempt: Attempt) -> Line:
         )
         if isinstance(admission, Ticket):
             limit = deadline(call, () if decided.observe else decided.decision.obligations)
-            outcome = yield from _carried_out(attempt, call, admission, limit)
+            outcome = yield from _carried_out(attempt, call, admission, limit, decided.given)
             return _told(outcome, attempt, call, hidden, edit)
         if isinstance(admission, Edited):
             changed = _changed_by_person(attempt, call, admission)
@@ -118,10 +118,10 @@ def _stopped_or_changed(
 
 
 def _carried_out(
-    attempt: Attempt, call: Call, ticket: Ticket, limit: float | None
+    attempt: Attempt, call: Call, ticket: Ticket, limit: float | None, given: bytes
 ) -> Generator[Step, Any, Outcome]:
     """Execution and outcome of an admitted call."""
-    outcome: Outcome = yield Execute(call=call, ticket=ticket, deadline=limit)
+    outcome: Outcome = yield Execute(call=call, ticket=ticket, deadline=limit, given=given)
     reviewed: Reviewed | None = None
     if outcome.status == "returned":
         said: Reviewed = yield Review(call=call, content=attempt.codec.content(outcome.value))

@@ -52,11 +52,16 @@ class AwaitApproval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execute:
-    """Run the tool. Answered with its `Outcome`, whatever it raised."""
+    """Run the tool. Answered with its `Outcome`, whatever it raised.
+
+    Attributes:
+        given: the policy input that it was judged by, as JSON text.
+    """
 
     call: Call
     ticket: Ticket
     deadline: float | None
+    given: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from guardrail.approvals import Approval
 from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason
 from guardrail.errors import LedgerError
-from guardrail.execution import Attempt
+from guardrail.execution import Attempt, Judged
 from guardrail.flights import Flights
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
@@ -55,6 +55,10 @@ class Surroundings(Protocol):
         """Facts, run state and policies: what is to happen with the call."""
         ...
 
+    def decide(self, call: Call) -> Decision:
+        """The line up to the decision: nothing is stored, nothing runs."""
+        ...
+
     def review(self, call: Call, content: Any) -> Reviewed:
         """What is to happen with what the call has returned."""
         ...
@@ -80,6 +84,10 @@ class Walk:
             return self.guard.judge(call)
         except LedgerError as error:
             return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
+
+    def judged(self, step: Execute) -> Judged:
+        """What the tool is run with."""
+        return Judged(call=step.call, given=step.given, decide=self.guard.decide)
 
     def review(self, step: Review) -> Reviewed:
         """What the guard says of a result; where it cannot say, nobody gets it."""

@@ -7,10 +7,18 @@ from typing import Any
 import pytest
 
 from guardrail.calls import Agent, Call, Tool
-from guardrail.execution import Attempt, execute, execute_async
+from guardrail.decisions import Decision
+from guardrail.execution import Attempt, Judged, execute, execute_async
 from guardrail.outcomes import JsonCodec, Outcome
 
 CALL = Call.of({"amount": 5}, run="r", id="1", tool=Tool(name="pay"), agent=Agent(id="payer"))
+
+
+def undecided(call: Call) -> Decision:
+    raise AssertionError("nothing is judged here")
+
+
+JUDGED = Judged(call=CALL, given=b"{}", decide=undecided)
 SHORT, LONG = 0.05, 30.0
 
 
@@ -24,7 +32,7 @@ def attempt(invoke: Any, **changes: Any) -> Attempt:
 
 @pytest.mark.parametrize("deadline", [None, LONG])
 def test_the_tool_gets_the_judged_arguments(deadline: float | None):
-    assert execute(attempt(lambda call: call.arguments), CALL, deadline, nobody).value == {"amount": 5}
+    assert execute(attempt(lambda call: call.arguments), JUDGED, deadline, nobody).value == {"amount": 5}
 
 
 @pytest.mark.parametrize("deadline", [None, LONG])
@@ -36,7 +44,7 @@ def test_what_it_raises_becomes_an_outcome(error: BaseException, status: str, de
     def fail(call: Call) -> None:
         raise error
 
-    outcome = execute(attempt(fail), CALL, deadline, nobody)
+    outcome = execute(attempt(fail), JUDGED, deadline, nobody)
     assert (outcome.status, outcome.error) == (status, error)
 
 
@@ -58,7 +66,7 @@ def test_an_error_that_cannot_be_shown_is_the_tools_answer_all_the_same(error: E
     def fail(call: Call) -> None:
         raise error
 
-    outcome = execute(attempt(fail), CALL, None, nobody)
+    outcome = execute(attempt(fail), JUDGED, None, nobody)
     assert outcome == Outcome(status="raised", error=error, message=message)
 
 
@@ -66,7 +74,9 @@ def test_a_frameworks_control_flow_is_what_the_adapter_says_it_is():
     def pause(call: Call) -> None:
         raise RuntimeError("pause")
 
-    assert execute(attempt(pause, status=lambda error: "suspended"), CALL, None, nobody).status == "suspended"
+    assert (
+        execute(attempt(pause, status=lambda error: "suspended"), JUDGED, None, nobody).status == "suspended"
+    )
 
 
 def test_a_tool_that_goes_on_past_its_deadline_is_unknown_and_its_end_is_told():
@@ -81,14 +91,14 @@ def test_a_tool_that_goes_on_past_its_deadline_is_unknown_and_its_end_is_told():
         late.append(outcome)
         told.set()
 
-    outcome = execute(attempt(slow), CALL, SHORT, tell)
+    outcome = execute(attempt(slow), JUDGED, SHORT, tell)
     release.set()
     assert told.wait(10)
     assert (outcome.status, late) == ("unknown", [Outcome(status="returned", value="paid after all")])
 
 
 async def run(invoke: Any, deadline: float | None = None) -> Outcome:
-    return await execute_async(attempt(invoke), CALL, deadline)
+    return await execute_async(attempt(invoke), JUDGED, deadline)
 
 
 def test_a_coroutine_is_awaited_and_a_plain_value_is_taken():

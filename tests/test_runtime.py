@@ -60,7 +60,7 @@ def admit(decision: Decision = ALLOW, call: Call = CALL, **changes: Any) -> Admi
     return Admit(call=call, decision=decision, given=b"{}", version=3, **changes)
 
 
-EXECUTE = Execute(call=CALL, ticket=TICKET, deadline=9.0)
+EXECUTE = Execute(call=CALL, ticket=TICKET, deadline=9.0, given=b"{}")
 SAID = Source(kind="untrusted", content="paid", tool="local/pay", call=CALL.reference)
 REVIEW = Review(call=CALL, content="paid")
 REVIEWED = Reviewed(source=SAID, labels=("untrusted",))
