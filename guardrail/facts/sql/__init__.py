@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.sql.second import objection
 from guardrail.facts.sql.tokens import Dialect, Statement, statements
 from guardrail.facts.sql.tree import Names, names_in
 
@@ -58,6 +59,8 @@ def read_sql(text: str, given: Surroundings, *, dialect: Dialect) -> Findings:  
         kind, names = _read(statement, dialect)
         whys += names.whys
         facts.append(_fact(kind, names, dialect))
+    if dialect == "postgres" and not whys:
+        whys += filter(None, [objection(text, facts)])
     return Findings(facts=tuple(facts), caution="; ".join(dict.fromkeys(whys)))
 
 
