@@ -8,6 +8,7 @@
     │   ├── InvalidArguments        the arguments do not validate, or have no JSON form
     │   └── InvalidTool             the tool cannot be guarded as it stands
     ├── NotJudged                   a tool was about to use something else than what was judged
+    ├── RegistryUnavailable         a registry of packages could not be asked
     ├── Denied                      the guard refused; nothing was executed
     │   ├── Rejected                a person said no, or nobody answered in time
     │   └── Waiting                 a person has not answered yet
@@ -78,6 +79,10 @@ class InvalidTool(CallError):
 
 class NotJudged(GuardrailError):
     """A tool was about to use something else than what was judged: a swapped path, a host behind a redirect."""
+
+
+class RegistryUnavailable(GuardrailError):
+    """A registry of packages could not be asked for what an operator wants of it."""
 
 
 class _Answered(GuardrailError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.migrations import bring_up
 from guardrail.ledger.notes import Remember, RememberAlso
+from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.verify import Verification, verify
@@ -32,6 +33,7 @@ from guardrail.ledger.writes import Write
 from guardrail.policy import RunState
 from guardrail.provenance import Source
 from guardrail.records import Record
+from guardrail.registry.observations import Observation
 from guardrail.sealing import SealingKey
 
 
@@ -284,6 +286,10 @@ class Ledger(Answers):
         """
         self._writer.submit(RememberAlso(run, name, value, limit), alone=True)
 
+    def observe(self, looks: Sequence[Observation]) -> None:
+        """Keep what was seen of packages; see `guardrail.registry.Observations`."""
+        self._writer.submit(Observe(looks), alone=True)
+
     # -- questions -----------------------------------------------------------------------------------
 
     def settled(self, key: str) -> Settled | InFlight | None:
@@ -312,6 +318,10 @@ class Ledger(Answers):
             VerificationFailed: a sealed detail was changed.
         """
         return self._reader.sources(run, marks)
+
+    def observations(self, names: Collection[str]) -> Sequence[Observation]:
+        """All that was seen of packages with these names, the oldest first."""
+        return self._reader.observations(names)
 
     def runs(self) -> tuple[ListedRun, ...]:
         """All runs, the latest first."""

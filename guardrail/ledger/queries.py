@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
@@ -25,6 +25,7 @@ from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
 from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
+from guardrail.ledger.observations import observations
 from guardrail.ledger.remembered import all_scopes, scopes_of_tool
 from guardrail.ledger.rows import CallRow, LogRow, Published, RunRow, no_usage
 from guardrail.ledger.schema import PLACES
@@ -36,6 +37,7 @@ from guardrail.merkle import frontier_root
 from guardrail.policy import RunState
 from guardrail.provenance import Source
 from guardrail.records import Record
+from guardrail.registry.observations import Observation
 from guardrail.scopes import Scope
 from guardrail.sealing import SealingKey
 
@@ -151,6 +153,11 @@ class Reader:
         """What was remembered about a run."""
         with self._database.reading() as connection:
             return recall(connection, run, name)
+
+    def observations(self, names: Collection[str]) -> list[Observation]:
+        """All that was seen of packages with these names, the oldest first."""
+        with self._database.reading() as connection:
+            return observations(connection, names)
 
     def is_due(self) -> bool:
         """Whether a request waits past its time."""

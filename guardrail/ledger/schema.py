@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -276,6 +276,21 @@ grants: Final = Table(
     Column("approval", Text, primary_key=True),
     _column("body", LargeBinary),  # canonical JSON, as signed
     _column("signature", LargeBinary),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+observations: Final = Table(
+    "observations",
+    metadata,
+    Column("name", Text, primary_key=True),  # of a package
+    Column("ecosystem", Text, primary_key=True),
+    Column("source", Text, primary_key=True),  # address of the index
+    Column("since", Text, primary_key=True),  # the first look that found this state
+    _column("checked", Text),  # the last one
+    _column("known", Integer),  # 1 = it was there
+    _column("uploaded", Text, null=True),
+    _column("releases", Integer, null=True),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )

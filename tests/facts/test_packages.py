@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.packages import MAX_LENGTH, read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
+from guardrail.facts.packages.specifiers import package
 from guardrail.facts.shell import read_command
 
 HERE = Surroundings(roots={}, folder=Path())
@@ -93,7 +94,7 @@ def test_specifiers_are_read_line_by_line():
     raw = ["Requests[socks]>=2,<3", "six ; python_version < '4'"]
     assert found == Findings(
         facts=tuple(
-            {"ecosystem": "pypi", "name": name, "version": version, "source": "requirement", "raw": text}
+            package("pypi", name, version, source="requirement", raw=text)
             for name, version, text in zip(["requests", "six"], ["<3,>=2", ""], raw, strict=True)
         )
     )

@@ -22,9 +22,18 @@ _NPM_RANGE: Final = re.compile(r"[A-Za-z0-9.*^~<>=| +-]*")
 _OTHER: Final = re.compile(r"([A-Za-z0-9@][A-Za-z0-9+._/-]*?)(?:(?:==?|@)([A-Za-z0-9.+~:-]+))?")
 
 
+NOT_LOOKED_UP: Final[Mapping[str, Any]] = {
+    "known": None, "registry": "", "checked": None, "why": "it was not looked up", "age_days": None, "releases": None,
+    "rank": None, "appeared": False, "nearest": "", "distance": None, "conflation": False, "elsewhere": [],
+    "snapshot": "",
+}  # fmt: skip
+"""What a fact says of its package before anybody has looked it up (`guardrail.registry`)."""
+
+
 def package(ecosystem: str, name: str, version: str, *, source: Source, raw: str) -> Mapping[str, Any]:
     """One fact."""
-    return {"ecosystem": ecosystem, "name": name, "version": version, "source": source, "raw": raw}
+    asked = {"ecosystem": ecosystem, "name": name, "version": version, "source": source, "raw": raw}
+    return {**asked, **NOT_LOOKED_UP}
 
 
 def read_specifier(ecosystem: str, text: str, *, source: Source) -> Mapping[str, Any]:
