@@ -32,6 +32,8 @@ from guardrail.ledger import Ledger
 from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
 from guardrail.people import People
+from guardrail.registry import Observations, Registry, Snapshot
+from guardrail.registry_settings import RegistrySettings
 from guardrail.sealing import SealingKey
 from guardrail.settings import (
     AgentSettings,
@@ -89,6 +91,7 @@ class Config(BaseSettings):
         serve: the approval service.
         resume: how a suspended run goes on.
         slack: where they are asked in Slack; None = they are not.
+        registry: where packages are looked up.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
@@ -109,6 +112,7 @@ class Config(BaseSettings):
     serve: ServeSettings = ServeSettings()
     resume: ResumeSettings = ResumeSettings()
     slack: SlackSettings | None = None
+    registry: RegistrySettings = RegistrySettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @classmethod
@@ -184,7 +188,7 @@ class Config(BaseSettings):
         """
         return Boundaries({agent: settings.boundary(self.folder) for agent, settings in self.agents.items()})
 
-    def registry(self) -> People:
+    def declared_people(self) -> People:
         """Everybody who may answer for agents.
 
         Raises:
@@ -211,11 +215,30 @@ class Config(BaseSettings):
         asking = self.approvals
         return Voting(
             ledger,
-            self.registry(),
+            self.declared_people(),
             self.approval_policy(),
             remember_at_most=asking.remember_at_most,
             pending_per_run=asking.pending_per_run,
         )  # fmt: skip
+
+    def packages(self, observations: Observations | None = None) -> Registry:
+        """What is known of packages.
+
+        Args:
+            observations: where looks are kept: the ledger.
+
+        Raises:
+            ConfigError: the snapshot, a list or a secret cannot be read.
+        """
+        declared = self.registry
+        return Registry(
+            indexes=declared.indexes(self.folder),
+            snapshot=Snapshot.open(self.folder / declared.snapshot) if declared.snapshot else None,
+            popular=declared.lists(self.folder),
+            observations=observations,
+            freshness=declared.freshness,
+            limits=declared.limits,
+        )
 
     @property
     def channels(self) -> tuple[str, ...]:

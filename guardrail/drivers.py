@@ -161,6 +161,8 @@ class _Asynchronous(Walk):
 
     async def perform(self, step: Step) -> Any:
         match step:
+            case Decide(call=call) if self.guard.registry.may_ask(call):
+                return await asyncio.to_thread(self.decide, call)
             case Decide(call=call):
                 return self.decide(call)
             case Admit():

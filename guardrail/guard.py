@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -25,6 +26,7 @@ from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, explain, readable
 from guardrail.policy import AllOf, Policy
 from guardrail.provenance import Source, Vouching
+from guardrail.registry import Registry
 from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
 from guardrail.settings import ToolSettings
@@ -50,6 +52,7 @@ class Guardrail:
         folder: what folders named there are relative to.
         agents: what policies may know of agents, by their id.
         principals: what policies may know of those whom agents act for, by their id.
+        registry: what is known of packages; left out: their names alone, and nothing is asked.
         voting: who may answer for agents, and for what; left out: whoever has a plain name, by the shipped policy.
         mode: `enforce`, or `observe`.
         outcome: `durable`, or `buffered`.
@@ -71,6 +74,7 @@ class Guardrail:
         folder: Path | None = None,
         agents: Mapping[str, Mapping[str, Any]] | None = None,
         principals: Mapping[str, Mapping[str, Any]] | None = None,
+        registry: Registry | None = None,
         voting: Voting | None = None,
         mode: Mode = "enforce",
         outcome: Durability = "durable",
@@ -84,12 +88,12 @@ class Guardrail:
         policies = list(policy) if isinstance(policy, Sequence) else [policy]
         self.boundaries = boundaries
         self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
-        self._owned: list[Ledger | RegoPolicy | Voting] = []
+        self._owned: list[Ledger | RegoPolicy | Registry | Voting] = []
         if not isinstance(ledger, Ledger):
             ledger = Ledger.open(ledger)
             self._owned.append(ledger)
         self.ledger: Ledger = ledger
-        self.voting = voting or Voting(ledger)
+        self.registry, self.voting = registry or Registry(), voting or Voting(ledger)
         self.flights = ledger.flights
         self.mode: Mode = mode
         self.buffered = outcome == "buffered"
@@ -99,6 +103,7 @@ class Guardrail:
             policy=self.policy,
             boundaries=boundaries,
             ledger=ledger,
+            registry=self.registry,
             voting=self.voting,
             mode=mode,
             folders={
@@ -107,10 +112,9 @@ class Guardrail:
                 if declared.folder is not None
             },
             hide=self._hide,
-            clock=clock or _utc_now,
+            clock=clock or partial(datetime.now, UTC),
         )
-        self._attributes = dict(agents or {})
-        self._principals = dict(principals or {})
+        self._attributes, self._principals = dict(agents or {}), dict(principals or {})
         self._agents: dict[tuple[str, ...], Agent] = {}
         self._started: set[tuple[str, str]] = set()
 
@@ -129,7 +133,7 @@ class Guardrail:
             bundle, policies = Bundle.from_directory(*config.policy_paths), config.policies
             rego = RegoPolicy(bundle, observe=policies.observe, limit=policies.limit)
         ledger = config.open_ledger()
-        voting = config.voting(ledger)
+        voting, registry = config.voting(ledger), config.packages(ledger)
         guard = cls(
             policy=rego or (),
             ledger=ledger,
@@ -138,13 +142,14 @@ class Guardrail:
             folder=config.folder,
             agents={name: settings.attributes for name, settings in config.agents.items()},
             principals={name: settings.attributes for name, settings in config.principals.items()},
+            registry=registry,
             voting=voting,
             mode=config.mode,
             outcome=config.outcome,
             strict=config.strict,
             hide=config.masking.hide,
         )
-        guard._owned = [ledger, voting] if rego is None else [ledger, voting, rego]
+        guard._owned = [ledger, voting, registry, *([rego] if rego is not None else [])]
         return guard
 
     def close(self) -> None:
@@ -392,7 +397,3 @@ class Guardrail:
     def explain(self, call: Call, outcome: Outcome) -> str:
         """What a model reads in place of a result."""
         return explain(call, replace(outcome, mask=outcome.mask or self._hide))
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -27,6 +27,7 @@ from guardrail.origins import Origins
 from guardrail.policy import AllOf, Output, PolicyInput
 from guardrail.provenance import Source
 from guardrail.provenance.sources import content_json
+from guardrail.registry import Registry
 from guardrail.releasing import labels_of, release_of, source_of
 from guardrail.steps import Decided, Reviewed
 from guardrail.voting import Voting
@@ -43,6 +44,7 @@ class Judge:
         policy: who decides.
         boundaries: what each agent may do; None = nothing limits an agent but the policy.
         ledger: where runs and policies stand.
+        registry: what is known of packages.
         voting: who may answer for agents.
         mode: `observe` decides and enforces nothing.
         folders: tool, as `server/name` → what its relative paths are relative to.
@@ -56,6 +58,7 @@ class Judge:
         policy: AllOf,
         boundaries: Boundaries | None,
         ledger: Ledger,
+        registry: Registry,
         voting: Voting,
         mode: Mode,
         folders: Mapping[str, Path],
@@ -66,6 +69,7 @@ class Judge:
         self._policy = policy
         self._boundaries = boundaries
         self._ledger = ledger
+        self._registry = registry
         self._voting = voting
         self._mode = mode
         self._folders = folders
@@ -105,7 +109,9 @@ class Judge:
         output = Output(
             content=content, bytes=len(content_json(content)), sink="agent", trust=call.tool.trust
         )
-        decision, given = self._stored(replace(self._given(call), point="output", output=output))
+        decision, given = self._stored(
+            replace(self._given(call, network=False), point="output", output=output)
+        )
         if decision.effect == "deny" and self._mode != "observe":
             return _withheld(decision, given, source)
         if decision.effect == "ask" and self._mode != "observe":
@@ -144,15 +150,17 @@ class Judge:
         known = self._ledger.read_run(call.run).labels
         return tuple(label for label in labels_of(call, source) if label not in known)
 
-    def _given(self, call: Call) -> PolicyInput:
-        """The policy input about a call, as things stand now."""
+    def _given(self, call: Call, *, network: bool = True) -> PolicyInput:
+        """The policy input about a call, as things stand now; registries are asked where the network may be used."""
         roots = (
             self._boundaries.roots(call.agent.chain) if self._boundaries is not None else dict[str, Path]()
         )
+        facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
+        facts = self._registry.look_up(facts, network=network)
         run = self._ledger.read_run(call.run)
         return PolicyInput(
             call=call,
-            facts=extract(call, roots=roots, folder=self._folders.get(call.tool.title)),
+            facts=facts,
             run=run,
             now=self._clock().isoformat(timespec="seconds")[:19] + "Z",
             labels=self.origins.labels(call, run),

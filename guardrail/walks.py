@@ -14,6 +14,7 @@ from guardrail.flights import Flights
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
 from guardrail.provenance import Source
+from guardrail.registry import Registry
 from guardrail.steps import AwaitApproval, Decided, Execute, Review, Reviewed
 
 Waiting = Literal["wait", "suspend", "answer"]
@@ -44,6 +45,11 @@ class Surroundings(Protocol):
     @property
     def flights(self) -> Flights:
         """What runs in this process."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """What is known of packages."""
         ...
 
     @property

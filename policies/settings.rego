@@ -82,3 +82,43 @@ programs := data.settings.programs
 default packages := []
 
 packages := data.settings.packages
+
+# METADATA
+# title: Days for which a package has to be there before it may be installed without asking
+default min_age_days := 30
+
+min_age_days := data.settings.min_age_days
+
+# METADATA
+# title: Days after which a package may be named like popular ones
+default established_days := 365
+
+established_days := data.settings.established_days
+
+# METADATA
+# title: What happens with packages that nobody could look up
+# description: '"ask" or "deny".'
+default unknown_packages := "ask"
+
+unknown_packages := data.settings.unknown_packages
+
+# METADATA
+# title: What happens with packages that are young, have appeared or are named like popular ones
+# description: '"ask" or "deny".'
+default doubtful_packages := "ask"
+
+doubtful_packages := data.settings.doubtful_packages
+
+# METADATA
+# title: What happens with packages that are not listed and that nothing speaks against
+# description: '"ask", or "pass": other rules decide.'
+default unlisted_packages := "pass"
+
+unlisted_packages := data.settings.unlisted_packages
+
+# METADATA
+# title: Registries in which only the owner publishes
+# description: As facts name them, such as "private:corp". Their packages may be young.
+default own_registries := []
+
+own_registries := data.settings.own_registries

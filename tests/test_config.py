@@ -78,6 +78,19 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         },
         "resume": {"callable": None},
         "slack": None,
+        "registry": {
+            "pypi": None,
+            "npm": None,
+            "private": {},
+            "snapshot": None,
+            "snapshot_age": 30,
+            "popular": {},
+            "fresh": 86_400.0,
+            "fresh_missing": 600.0,
+            "timeout": 5.0,
+            "answer_bytes": 20_000_000,
+            "at_once": 4,
+        },
     }
 
 

@@ -214,8 +214,9 @@ def test_a_setting_that_only_a_variable_passes_by_is_not_read():
         (
             {"zzz": 1},
             (
-                "no rule reads settings.zzz; those that are read: approval, credentials, denials, hosts, "
-                "packages, private_hosts, programs, protected, repeats, secret_arguments, strangers, tiers, two_person"
+                "no rule reads settings.zzz; those that are read: approval, credentials, denials, doubtful_packages, "
+                "established_days, hosts, min_age_days, own_registries, packages, private_hosts, programs, protected, "
+                "repeats, secret_arguments, strangers, tiers, two_person, unknown_packages, unlisted_packages"
             ),
         ),
     ],

@@ -8,7 +8,19 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from guardrail.cli import answers, approvals, audit, controls, demo, doctor, policies, runs, service, slack
+from guardrail.cli import (
+    answers,
+    approvals,
+    audit,
+    controls,
+    demo,
+    doctor,
+    packages,
+    policies,
+    runs,
+    service,
+    slack,
+)
 from guardrail.cli.output import complain, exit_code
 from guardrail.errors import GuardrailError
 from guardrail.version import __version__
@@ -84,4 +96,5 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
 for panel, commands in _COMMANDS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
+app.add_typer(packages.app, name="packages", rich_help_panel="Look")
 app.add_typer(slack.app, name="slack", rich_help_panel="Set up")

@@ -19,7 +19,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from guardrail.errors import CallError, ConfigError, Denied, GuardrailError, LedgerUnavailable
+from guardrail.errors import (
+    CallError,
+    ConfigError,
+    Denied,
+    GuardrailError,
+    LedgerUnavailable,
+    RegistryUnavailable,
+)
 from guardrail.visible import visible
 
 DONE: Final = 0
@@ -33,6 +40,7 @@ DEPENDENCY_DOWN: Final = 4
 _CODES: Final = (
     (Denied, REFUSED),
     (LedgerUnavailable, DEPENDENCY_DOWN),
+    (RegistryUnavailable, DEPENDENCY_DOWN),
     (ConfigError, WRONG_USE),
     (CallError, WRONG_USE),
 )

@@ -272,7 +272,7 @@ def _known(settings: Config, person: str) -> Person:
         raise ConfigError(
             "guardrail.toml declares nobody who may answer", fix=f"add a table [people.{person}] to it"
         )
-    return settings.registry().person(person)
+    return settings.declared_people().person(person)
 
 
 def _until_stopped() -> None:

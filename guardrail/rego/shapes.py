@@ -42,6 +42,9 @@ _SQL: Final[Shape] = {
 }  # fmt: skip
 _PACKAGE: Final[Shape] = {
     "argument": TEXT, "ecosystem": TEXT, "name": TEXT, "version": TEXT, "source": TEXT, "raw": TEXT,
+    "known": ANY, "registry": TEXT, "checked": ANY, "why": TEXT, "age_days": ANY, "releases": ANY, "rank": ANY,
+    "appeared": BOOLEAN, "nearest": TEXT, "distance": ANY, "conflation": BOOLEAN, "elsewhere": (TEXT,),
+    "snapshot": TEXT,
 }  # fmt: skip
 _MONEY: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "amount": TEXT, "millionths": NUMBER, "currency": TEXT,

@@ -1,25 +1,33 @@
 # METADATA
 # title: Packages
 # description: >-
-#   A name that a model made up may be a package that somebody else put there. Until the owner has listed a package,
-#   installing it waits for a person. Imports alone install nothing.
+#   A name that a model made up may be a package that somebody else put there, so that a name exists speaks for nothing.
+#   What is missing is refused. What nobody could look up, what is young, what has appeared since somebody looked, and
+#   what is named like popular packages waits for a person or is refused. What the owner has listed passes. Imports
+#   install nothing. A call that names no package is not looked at any further.
 # scope: package
 package guardrail.rules.packages
 
+import data.guardrail.packages
 import data.guardrail.settings
 
 # METADATA
-# title: A package that is not listed waits for a person
+# title: What is found against packages, and refused
 # custom:
-#   rule: packages.install
 #   atlas: [AML.T0053]
-ask contains object.union(settings.approval, {
-	"rule": "packages.install",
-	"message": sprintf("%s would be installed, which is not a listed package", [title]),
-	"fix": "use a package that the owner has listed under settings.packages",
-}) if {
-	some found in input.facts.packages
-	found.source != "import"
-	title := concat("/", [found.ecosystem, found.name])
-	not title in settings.packages
+deny contains reason if {
+	input.point == "action"
+	some named in [input.facts.packages, input.facts.guessed.packages]
+	count(named) > 0
+	some reason in packages.refused
+}
+
+# METADATA
+# title: What is found against packages, and waits for a person
+# custom:
+#   atlas: [AML.T0053]
+ask contains object.union(settings.approval, reason) if {
+	input.point == "action"
+	count(input.facts.packages) > 0
+	some reason in packages.asked
 }
