@@ -17,6 +17,7 @@ from typing import Final
 
 import many_callers
 import one_caller
+import reading
 import stored
 import toolnode
 from measuring import Benchmark, Row, Scale
@@ -28,7 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
 BENCHMARKS: Final = (
-    *one_caller.BENCHMARKS, *toolnode.BENCHMARKS, *many_callers.BENCHMARKS, *stored.BENCHMARKS,
+    *one_caller.BENCHMARKS, *toolnode.BENCHMARKS, *many_callers.BENCHMARKS, *stored.BENCHMARKS, *reading.BENCHMARKS,
 )  # fmt: skip
 _QUICK: Final = Scale(rounds=3, runs=4, calls=8, records=50_000, verified=20_000, quick=True)
 
