@@ -18,6 +18,7 @@ from typing import Any, Final, Self, cast
 
 from guardrail.canonical import canonical, digest, parse, thaw
 from guardrail.errors import InvalidArguments, PolicyError
+from guardrail.packs import DEFAULT, is_picked
 
 MAX_FILES: Final = 1_000
 """Modules and data files in one bundle."""
@@ -84,11 +85,12 @@ class Bundle:
             ) from error
 
     @classmethod
-    def from_directory(cls, *folders: str | Path) -> Self:
+    def from_directory(cls, *folders: str | Path, packs: Iterable[str] | None = None) -> Self:
         """Read one or several folders as one bundle.
 
         Args:
             folders: read in order; the same path twice is refused.
+            packs: names of the packs that are read of `shipped_folder()`; None = all of them.
 
         Raises:
             PolicyError: a folder is missing, or a file may not stand in a bundle; the message names it.
@@ -96,12 +98,15 @@ class Bundle:
         modules: dict[str, str] = {}
         data: dict[str, Any] = {}
         shipped: set[str] = set()
+        picked = None if packs is None else frozenset(packs)
         for folder in folders:
             root = Path(folder)
             if not root.is_dir():
                 raise PolicyError(f"{root} is not a folder of policies", fix="name an existing folder")
             for file in _files(root):
                 path = file.relative_to(root).as_posix()
+                if picked is not None and root == shipped_folder() and not is_picked(path, picked):
+                    continue
                 if file.name == "data.json":
                     _merge(data, _placed(_read_data(file), file.parent.relative_to(root).parts), str(file))
                 elif path in modules:
@@ -121,9 +126,13 @@ class Bundle:
         return cls.of(modules, data)
 
     @classmethod
-    def shipped(cls) -> Self:
-        """The policies that come with guardrail."""
-        return cls.from_directory(shipped_folder())
+    def shipped(cls, packs: Iterable[str] = DEFAULT) -> Self:
+        """The policies that come with guardrail.
+
+        Args:
+            packs: what is picked of them, beside what is always there.
+        """
+        return cls.from_directory(shipped_folder(), packs=packs)
 
     @classmethod
     def join(cls, *bundles: Bundle) -> Self:

@@ -7,8 +7,11 @@ the file. Nothing here turns a timeout or silence into a yes.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -178,7 +181,16 @@ class Config(BaseSettings):
     def policy_paths(self) -> tuple[Path, ...]:
         """Folders of the policy bundle, absolute."""
         own = tuple(self.folder / path for path in self.policies.paths)
-        return (shipped_folder(), *own) if self.policies.shipped else own
+        return own if self.policies.picked is None else (shipped_folder(), *own)
+
+    def bundle(self) -> Bundle | None:
+        """The policies: the shipped packs that are picked, and one's own; None where there are neither.
+
+        Raises:
+            PolicyError: they cannot be read.
+        """
+        paths = self.policy_paths
+        return Bundle.from_directory(*paths, packs=self.policies.picked) if paths else None
 
     def boundaries(self) -> Boundaries:
         """The boundaries of all agents of the file.
@@ -202,8 +214,7 @@ class Config(BaseSettings):
         Raises:
             PolicyError: the policies cannot be read.
         """
-        bundle = Bundle.from_directory(*self.policy_paths) if self.policy_paths else None
-        return ApprovalPolicy(bundle, limit=self.policies.limit)
+        return ApprovalPolicy(self.bundle(), limit=self.policies.limit)
 
     def voting(self, ledger: Ledger) -> Voting:
         """How people answer, whatever channel they come through.
@@ -298,6 +309,14 @@ def _read(settings: type[BaseSettings], file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: this cannot be read: {error.strerror}") from error
 
 
-def starter() -> str:
-    """The text of a commented `guardrail.toml` to begin with; it loads as it stands."""
-    return resources.files("guardrail").joinpath("starter.toml").read_text(encoding="utf-8")
+def starter(packs: Collection[str] = ()) -> str:
+    """The text of a commented `guardrail.toml` to begin with; it loads as it stands.
+
+    Args:
+        packs: the shipped packs that it picks; none = the default set.
+    """
+    text = resources.files("guardrail").joinpath("starter.toml").read_text(encoding="utf-8")
+    picked = ", ".join(json.dumps(pack) for pack in dict.fromkeys(packs))
+    return (
+        re.sub(r"^# packs = .*?(?=   #)", f"packs = [{picked}]", text, flags=re.MULTILINE) if packs else text
+    )

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 from guardrail.admission import Refuse, Ticket
 from guardrail.boundaries import Boundaries
-from guardrail.bundles import Bundle
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.checks import check_choice, check_name, check_pointers
 from guardrail.config import Config, Durability, Mode
@@ -129,9 +128,8 @@ class Guardrail:
         """
         config = Config.load(path)
         rego: RegoPolicy | None = None
-        if config.policy_paths:
-            bundle, policies = Bundle.from_directory(*config.policy_paths), config.policies
-            rego = RegoPolicy(bundle, observe=policies.observe, limit=policies.limit)
+        if (bundle := config.bundle()) is not None:
+            rego = RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit)
         ledger = config.open_ledger()
         voting, registry = config.voting(ledger), config.packages(ledger)
         guard = cls(

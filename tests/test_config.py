@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from guardrail import settings as module
 from guardrail.boundaries import Boundaries, Boundary, Money
-from guardrail.bundles import shipped_folder
+from guardrail.bundles import Bundle, shipped_folder
 from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
+from guardrail.packs import DEFAULT
 from guardrail.slack_settings import SlackSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -51,7 +52,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "outcome": "durable",
         "strict": False,
         "ledger": {"path": "guardrail.db", "key": "guardrail.key", "lease": 30.0},
-        "policies": {"shipped": False, "paths": (), "observe": (), "limit": 1.0},
+        "policies": {"shipped": False, "packs": None, "paths": (), "observe": (), "limit": 1.0},
         "masking": {"hide": ()},
         "agents": {},
         "tools": {},
@@ -116,6 +117,38 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_shipped_rules_stand_before_the_own_ones(tmp_path: Path):
     paths = load(tmp_path, '[policies]\nshipped = true\npaths = ["rules"]\n').policy_paths
     assert paths == (shipped_folder(), tmp_path / "rules")
+
+
+@pytest.mark.parametrize(
+    ("policies", "picked"),
+    [
+        ("", None),
+        ("shipped = false", None),
+        ("shipped = true", DEFAULT),
+        ("shipped = true\npacks = []", ()),
+        ('packs = ["dataflow", "sql"]', ("dataflow", "sql")),
+    ],
+)
+def test_packs_are_picked_by_name(tmp_path: Path, policies: str, picked: tuple[str, ...] | None):
+    config = load(tmp_path, f"[policies]\n{policies}\n")
+    bundle = config.bundle()
+    assert config.policies.picked == picked
+    if picked is None:
+        assert bundle is None
+    else:
+        assert bundle == Bundle.shipped(picked)
+
+
+def test_packs_that_are_turned_off_and_picked_are_a_mistake(tmp_path: Path):
+    (line,) = mistakes(tmp_path, '[policies]\nshipped = false\npacks = ["sql"]\n')
+    assert line == "policies: expected packs only where the shipped rules are not turned off; found a table"
+
+
+def test_a_pack_that_does_not_exist_is_named(tmp_path: Path):
+    (line,) = mistakes(tmp_path, '[policies]\npacks = ["file_system"]\n')
+    assert line.startswith("policies.packs[0]: ")
+    assert "'filesystem'" in line
+    assert "found 'file_system'" in line
 
 
 def test_an_agent_becomes_the_boundary_that_it_declares(tmp_path: Path):

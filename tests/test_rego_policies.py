@@ -16,10 +16,12 @@ from guardrail.facts import extract
 from guardrail.ledger.rows import no_usage
 from guardrail.policy import PolicyInput, RunState
 from guardrail.rego import RegoPolicy, lint, preflight, run_rego_tests
+from guardrail.rego.interpreter import ENTRYPOINT, Interpreter
 from guardrail.rego.preflight import VERDICTS, inspect
 from guardrail.rego.shapes import INPUT, OPEN, Shape, fields
 
 VALUES = ["9000000", True, False, None, 5, -1, 0.5, "", "x", [], ["x"], {}, {"x": 5}, "\u202e", "x" * 1_000]
+EVERYTHING = Bundle.from_directory(shipped_folder())
 CLOCK = "2026-01-31T12:00:00Z"
 
 
@@ -148,7 +150,7 @@ def test_every_shipped_verdict_says_what_it_is_for():
 
     Where a verdict takes its reasons from other rules, those have them.
     """
-    program, _ = inspect(Bundle.shipped())
+    program, _ = inspect(EVERYTHING)
     assert program is not None
     verdicts = [
         rule
@@ -171,8 +173,33 @@ def test_every_shipped_verdict_says_what_it_is_for():
         assert rule.path[-1] == "hide" or f'"rule": "{named[1]}"' in body
 
 
+def rules_of(given: Mapping[str, Any]) -> set[str]:
+    """Every rule of every pack that speaks of an input, whatever it says."""
+    interpreter = Interpreter(EVERYTHING.rules, EVERYTHING.data_json)
+    said = json.loads(interpreter.answer(json.dumps(given), ENTRYPOINT))
+    return {reason["rule"] for verdict in VERDICTS for reason in said[verdict]}
+
+
+def test_what_is_said_of_a_call_is_not_said_again_of_its_output():
+    bad = given(
+        {"path": "/etc/.ssh/x", "url": "http://u:p@10.0.0.1/", "run": "pip install evil > x", "sql": "DROP TABLE t",
+         "amount": "-5 EUR", "note": "ghp_" + "a" * 36},
+        effect="irreversible",
+        kinds={"path": "path", "url": "url", "run": "command", "sql": "sql:sqlite", "amount": "money"},
+        usage={"denied": 100},
+    )  # fmt: skip
+    value = json.loads(bad.json) | {"output": None}
+    passed = {"content": "x", "bytes": 1, "sink": "agent", "trust": "untrusted", "checks": []}
+    said = rules_of(value)
+    assert {rule.partition(".")[0] for rule in said} == {
+        "dataflow", "effects", "egress", "filesystem", "packages", "runaway", "secrets", "shell", "spending", "sql",
+    }  # fmt: skip
+    assert rules_of(value | {"point": "output", "output": passed}) == {"outputs.passed"}
+    assert rules_of(value | {"output": passed}) == said
+
+
 def test_every_pack_has_its_tests():
-    packs = {file.stem for file in shipped_folder().glob("*/*.rego")} - {"findings", "hosts"}
+    packs = {file.name for file in shipped_folder().iterdir() if file.is_dir()}
     folder = Path(__file__).parent / "policies"
     tests = {file.name.removesuffix("_test.rego") for file in folder.glob("*_test.rego")}
     assert packs | {"main"} == tests
@@ -261,7 +288,7 @@ def test_the_documentation_names_every_shipped_rule():
     text = (Path(__file__).parents[1] / "docs" / "policies.md").read_text()
     rules = {
         name
-        for source in Bundle.shipped().modules.values()
+        for source in EVERYTHING.modules.values()
         for name in re.findall(r"^#   rule: ([a-z]+\.[a-z]+)$", source, re.MULTILINE)
     }
     assert {name for name in rules if f"`{name}`" not in text} == set()
@@ -280,7 +307,7 @@ ROOT = Path(__file__).parents[1]
     ],
 )
 def test_the_policies_of_every_example_have_no_errors(folder: str):
-    found = lint(Bundle.join(Bundle.shipped(), Bundle.from_directory(ROOT / folder)))
+    found = lint(Bundle.join(EVERYTHING, Bundle.from_directory(ROOT / folder)))
     assert [finding for finding in found if finding.severity == "error"] == []
 
 

@@ -66,6 +66,7 @@ def guardrail(
 _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
     "Set up": {
         "init": policies.init,
+        "packs": policies.packs,
         "demo": demo.demo,
         "check": policies.check,
         "test": policies.run_tests,

@@ -110,14 +110,12 @@ def _configuration(path: Path, config: Config) -> Iterator[Sign]:
 
 
 def _policies(config: Config) -> Iterator[Sign]:
-    from guardrail.bundles import Bundle  # noqa: PLC0415  the Rego interpreter: `guardrail --help` does without
-    from guardrail.policy import AllOf  # noqa: PLC0415  likewise
+    from guardrail.policy import AllOf  # noqa: PLC0415  the Rego interpreter: `guardrail --help` does without
     from guardrail.rego import RegoPolicy  # noqa: PLC0415  likewise
 
     rego: list[RegoPolicy] = []
     try:
-        if config.policy_paths:
-            bundle = Bundle.from_directory(*config.policy_paths)
+        if (bundle := config.bundle()) is not None:
             rego.append(RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit))
             yield Sign(
                 about="policies",

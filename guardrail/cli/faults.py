@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from guardrail.bundles import Bundle
 from guardrail.config import Config
 from guardrail.errors import ConfigError, PolicyError
 from guardrail.patterns import ToolPattern, tool_title
@@ -33,15 +32,15 @@ def faults(path: Path) -> list[Finding]:
         if not path.is_file():
             raise
         return [_misread(path, line) for line in error.message.splitlines()]
-    return [*_Configuration(path, config).faults(), *bundle_faults(config.policy_paths)]
+    return [*_Configuration(path, config).faults(), *_bundle_faults(config)]
 
 
-def bundle_faults(folders: tuple[Path, ...]) -> list[Finding]:
-    """Everything that is wrong with the policies in these folders, by the paths of their files."""
-    if not folders:
-        return []
+def _bundle_faults(config: Config) -> list[Finding]:
+    """Everything that is wrong with the policies of a configuration, by the paths of their files."""
+    folders = config.policy_paths
     try:
-        found = lint(Bundle.from_directory(*folders))
+        bundle = config.bundle()
+        found = lint(bundle) if bundle is not None else []
     except PolicyError as error:
         return [Finding(file=_here(folders[0]), line=0, rule="bundle", message=error.message)]
     return [replace(finding, file=place(finding.file, folders)) for finding in found]
@@ -95,7 +94,7 @@ class _Configuration:
             yield self._error(
                 "agents", "agent-without-boundary", "no agent is declared, so every call is denied"
             )
-        if not self._config.policies.paths:
+        if not self._config.policy_paths:
             yield self._warning(
                 "policies", "no-policies", "no policies are named: the boundaries alone decide"
             )
@@ -143,11 +142,7 @@ class _Configuration:
                 yield self._warning(self._key_of(title), "tool-without-effect", message)
 
     def _observed(self) -> Iterator[Finding]:
-        texts = [
-            path.read_text(errors="replace")
-            for folder in self._config.policy_paths
-            for path in folder.rglob("*.rego")
-        ]
+        texts = _texts(self._config)
         for rule in self._config.policies.observe:
             yield self._warning("observe", "observe", f"the rule {rule} is recorded and NOT ENFORCED")
             if not any(json.dumps(rule) in text for text in texts):
@@ -167,6 +162,15 @@ class _Configuration:
     def _finding(self, key: str, rule: str, message: str, severity: Severity) -> Finding:
         line = _line(self._source, key)
         return Finding(file=str(self._path), line=line, rule=rule, message=message, severity=severity)
+
+
+def _texts(config: Config) -> tuple[str, ...]:
+    """The modules of the policies; none where they cannot be read, which is a finding of its own."""
+    try:
+        bundle = config.bundle()
+    except PolicyError:
+        return ()
+    return () if bundle is None else tuple(bundle.modules.values())
 
 
 def _quoted(name: str) -> str:

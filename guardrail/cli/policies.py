@@ -1,17 +1,20 @@
-"""`init`, `check` and `test`: from an empty folder to policies that are known to say what was meant."""
+"""`init`, `packs`, `check` and `test`: from an empty folder to policies that are known to say what was meant."""
 
 from __future__ import annotations
 
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import NO, Output, cell
 from guardrail.errors import ConfigError
+from guardrail.mistakes import close_to
+from guardrail.packs import PackName
+from guardrail.packs import packs as shipped_packs
 from guardrail.visible import visible
 
 if TYPE_CHECKING:
@@ -25,11 +28,17 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the project is.")] = Path(),
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option("--pack", metavar="NAME", help="A shipped pack to pick; as often as you like."),
+    ] = None,
 ) -> None:
     """Write a configuration, an example rule and its test to begin with."""
     from guardrail.config import starter  # noqa: PLC0415  pydantic: `guardrail --help` does without
 
-    files = {Path("guardrail.toml"): starter()} | _read(
+    for name in pack or ():
+        _check_pack(name)
+    files = {Path("guardrail.toml"): starter(pack or ())} | _read(
         resources.files("guardrail.cli").joinpath("starter"), Path()
     )
     taken = [str(folder / name) for name in files if (folder / name).exists()]
@@ -48,6 +57,19 @@ def init(
         output.line(f"wrote {visible(str(path))}")
     where = "" if folder == Path() else f"cd {visible(str(folder))} && "
     output.line(f"Next: {where}guardrail check && guardrail test")
+
+
+def packs(*, as_json: AsJson = False, color: Color = None) -> None:
+    """List the packs of rules that come with guardrail: what they decide on, and what they can be told."""
+    from guardrail.bundles import shipped_folder  # noqa: PLC0415  `guardrail --help` does without
+
+    found = shipped_packs(shipped_folder())
+    output = Output(color=color)
+    if as_json:
+        output.document({"packs": [pack.as_json() for pack in found]})
+        return
+    rows = [(pack.name, pack.picked, pack.title, pack.decides, ", ".join(pack.settings)) for pack in found]
+    output.table(("PACK", "PICKED", "TITLE", "DECIDES ON", "SETTINGS"), rows)
 
 
 def check(
@@ -98,12 +120,14 @@ def run_tests(
     from guardrail.cli.faults import place  # noqa: PLC0415  likewise
     from guardrail.rego import run_rego_tests  # noqa: PLC0415  likewise
 
-    folders = tuple(paths) if paths else load(config).policy_paths
-    if not folders:
+    settings = None if paths else load(config)
+    folders = tuple(paths or ()) if settings is None else settings.policy_paths
+    bundle = Bundle.from_directory(*folders) if settings is None else settings.bundle()
+    if bundle is None:
         raise ConfigError(
             f"{config}: policies.paths: no policies are named", fix="name folders: guardrail test PATHS"
         )
-    results = run_rego_tests(Bundle.from_directory(*folders), select=select, timeout=timeout)
+    results = run_rego_tests(bundle, select=select, timeout=timeout)
     output = Output(color=color)
     failed = [result for result in results if not result.passed]
     if as_json:
@@ -116,6 +140,16 @@ def run_tests(
         output.line(told if results else "No tests: write rules test_* in files *_test.rego.")
     if failed or not results:
         raise typer.Exit(NO)
+
+
+def _check_pack(name: str) -> None:
+    names = get_args(PackName)
+    if name not in names:
+        near = close_to(name, names)
+        hint = f"did you mean {near!r}? " if near else ""
+        raise ConfigError(
+            f"there is no pack {visible(name)!r}", fix=f"{hint}`guardrail packs` lists them all"
+        )
 
 
 def _show_result(output: Output, result: TestResult, file: str) -> None:

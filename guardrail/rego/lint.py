@@ -141,14 +141,15 @@ def _settings(program: Program) -> Iterator[Finding]:
     """A misspelt setting changes nothing, and nobody notices: with the shipped rules it opens what it closes."""
     severity: Severity = "error" if _SHIPPED in program.rules else "warning"
     known: dict[Path, set[str | None]] = {_SETTINGS: set()}
-    for rules in program.rules.values():
+    for rules in _asked_for(program):
         for rule in rules:
             terms = list(terms_in(program, rule))
             followed = {id(part) for scope, term in terms for part in _followed(scope, term)}
             for scope, term in terms:
                 _note(known, scope, term)
-                if scope.path(term) == _SETTINGS and id(term) not in followed:
-                    known[_SETTINGS].add(None)
+                path = scope.path(term)
+                if path[:2] == _SETTINGS and len(path) <= 3 and id(term) not in followed:
+                    known.setdefault(path, set()).add(None)
     for above, names in known.items():
         given: object = program.data
         for step in above[1:]:
@@ -164,6 +165,23 @@ def _settings(program: Program) -> Iterator[Finding]:
             yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity=severity)
 
 
+def _asked_for(program: Program) -> Iterator[list[Rule]]:
+    """The rules that count as readers: of the shipped settings those that another rule asks for.
+
+    What only a pack reads that nobody picked would be as if it were not written.
+    """
+    asked = {
+        scope.path(term)[1:4]
+        for path, rules in program.rules.items()
+        if path[:2] != _SHIPPED[:2]
+        for rule in rules
+        for scope, term in terms_in(program, rule)
+    }
+    for path, rules in program.rules.items():
+        if path[:2] != _SHIPPED[:2] or path in asked:
+            yield rules
+
+
 def _followed(scope: Scope, term: Term) -> tuple[Term, ...]:
     """The parts of a term whose fields are known by name where they are read: what a variable stands for too."""
     if term.kind == "operator" and term.text == ":=":
@@ -176,6 +194,8 @@ def _note(known: dict[Path, set[str | None]], scope: Scope, term: Term) -> None:
     path = scope.path(term)
     if path[:2] == _SETTINGS and len(path) > 2:
         known[_SETTINGS].add(path[2])
+    if path[:2] == _SETTINGS and len(path) > 3:
+        known.setdefault(path[:3], set()).add(path[3])
     if term.kind != "call" or len(term.items) < 3:
         return
     name, read, keys = scope.function(term), scope.path(term.items[1]), term.items[2]

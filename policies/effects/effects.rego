@@ -3,10 +3,13 @@
 # description: >-
 #   What a call may do by itself follows from what its tool does to the world: reading is allowed, writing is allowed
 #   as long as it stays here, and what leaves or cannot be undone waits for a person. Boundaries come on top.
+# custom:
+#   decides: the tool's effect, where a write leads, and who vouches for what cannot be undone
 # scope: package
 package guardrail.rules.effects
 
 import data.guardrail.hosts
+import data.guardrail.provenance
 import data.guardrail.settings
 
 # METADATA
@@ -19,6 +22,7 @@ allow contains {
 	"message": "the tool only reads",
 } if {
 	input.tool.effect == "read"
+	input.point == "action"
 }
 
 # METADATA
@@ -32,6 +36,7 @@ allow contains {
 } if {
 	input.tool.effect == "write"
 	count(outside) == 0
+	input.point == "action"
 }
 
 # METADATA
@@ -46,6 +51,7 @@ ask contains object.union(settings.approval, {
 }) if {
 	input.tool.effect == "write"
 	count(outside) > 0
+	input.point == "action"
 }
 
 # METADATA
@@ -59,6 +65,27 @@ ask contains object.union(settings.approval, {
 	"fix": "use a tool that reads or that can be undone",
 }) if {
 	not input.tool.effect in {"read", "write"}
+	not unattended
+	input.point == "action"
+}
+
+# METADATA
+# title: What cannot be undone is allowed where all that matters is vouched for, and the owner says so
+# custom:
+#   rule: effects.vouched
+#   atlas: [AML.T0053, AML.T0101]
+allow contains {
+	"rule": "effects.vouched",
+	"message": "the user's own words and trusted outputs vouch for what the call does",
+} if {
+	not input.tool.effect in {"read", "write"}
+	unattended
+	input.point == "action"
+}
+
+unattended if {
+	settings.vouched == "allow"
+	provenance.unattended
 }
 
 outside contains url.host if {

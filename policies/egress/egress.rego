@@ -4,6 +4,8 @@
 #   Where a call may lead. Addresses nearer than the public network are refused unless the owner has listed them: a
 #   model that was talked into it reads cloud credentials and internal services there. Once hosts are listed,
 #   every other one is a stranger, who waits for a person or is refused.
+# custom:
+#   decides: URLs
 # scope: package
 package guardrail.rules.egress
 
@@ -21,6 +23,7 @@ deny contains {
 	"fix": "use a public host; the owner can list this one under settings.private_hosts",
 } if {
 	some place in near
+	input.point == "action"
 }
 
 # METADATA
@@ -34,6 +37,7 @@ deny contains {
 	"fix": "leave the credentials out; the tool has its own",
 } if {
 	some host in entered
+	input.point == "action"
 }
 
 # METADATA
@@ -48,6 +52,7 @@ ask contains object.union(settings.approval, {
 }) if {
 	some host in strangers
 	settings.strangers == "ask"
+	input.point == "action"
 }
 
 # METADATA
@@ -62,6 +67,7 @@ deny contains {
 } if {
 	some host in strangers
 	settings.strangers != "ask"
+	input.point == "action"
 }
 
 strangers contains url.host if {

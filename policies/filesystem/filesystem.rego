@@ -3,6 +3,8 @@
 # description: >-
 #   Paths are judged where they lead, links followed. Outside of every folder of the agent nothing is touched, what
 #   configures agents and their guard is not written, and what holds credentials is not read without a person.
+# custom:
+#   decides: paths, where they lead
 # scope: package
 package guardrail.rules.filesystem
 
@@ -20,6 +22,7 @@ deny contains {
 } if {
 	some path in input.facts.paths
 	count(path.inside) == 0
+	input.point == "action"
 }
 
 # METADATA
@@ -36,6 +39,7 @@ deny contains {
 	input.tool.effect != "read"
 	some part in split(path.resolved, "/")
 	part in settings.protected
+	input.point == "action"
 }
 
 # METADATA
@@ -51,4 +55,5 @@ ask contains object.union(settings.approval, {
 	some path in input.facts.paths
 	some part in split(path.resolved, "/")
 	part in settings.credentials
+	input.point == "action"
 }

@@ -5,6 +5,8 @@
 #   What is missing is refused. What nobody could look up, what is young, what has appeared since somebody looked, and
 #   what is named like popular packages waits for a person or is refused. What the owner has listed passes. Imports
 #   install nothing. A call that names no package is not looked at any further.
+# custom:
+#   decides: packages that a call would install, and what registries say of them
 # scope: package
 package guardrail.rules.packages
 

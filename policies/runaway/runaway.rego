@@ -3,6 +3,8 @@
 # description: >-
 #   An agent that is refused and goes on is stuck, or looks for a way around. After too many refusals of one tool, or in
 #   one run, it is refused until a person has looked at it.
+# custom:
+#   decides: refusals in the history and totals of the run
 # scope: package
 package guardrail.rules.runaway
 
@@ -19,6 +21,7 @@ deny contains {
 	"fix": "stop trying, and tell the user what was refused and why",
 } if {
 	count(refused) >= settings.repeats
+	input.point == "action"
 }
 
 # METADATA
@@ -34,6 +37,7 @@ deny contains {
 	denied := object.get(input.usage, "denied", 0)
 	is_number(denied)
 	denied >= settings.denials
+	input.point == "action"
 }
 
 refused contains past.id if {

@@ -2,6 +2,8 @@
 # title: Secrets
 # description: >-
 #   A key or a token in an argument was read somewhere and is on its way elsewhere. Tools have credentials of their own.
+# custom:
+#   decides: keys and tokens in any argument
 # scope: package
 package guardrail.rules.secrets
 
@@ -20,4 +22,5 @@ ask contains object.union(settings.approval, {
 	input.tool.effect != "read"
 	some secret in input.facts.secrets
 	secret.category == "secret"
+	input.point == "action"
 }

@@ -3,6 +3,8 @@
 # description: >-
 #   A shell can do whatever its user can. Every program that a command runs waits for a person until the owner has
 #   listed it, also where it is run through another one (sudo, sh -c, xargs), and so does writing a file by redirection.
+# custom:
+#   decides: commands and what they write
 # scope: package
 package guardrail.rules.shell
 
@@ -20,6 +22,7 @@ ask contains object.union(settings.approval, {
 }) if {
 	some command in input.facts.commands
 	not listed(command)
+	input.point == "action"
 }
 
 # METADATA
@@ -36,6 +39,7 @@ ask contains object.union(settings.approval, {
 	some redirect in command.redirects
 	redirect.writes
 	redirect.target != "/dev/null"
+	input.point == "action"
 }
 
 listed(command) if {

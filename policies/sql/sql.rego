@@ -3,6 +3,8 @@
 # description: >-
 #   A tool that is declared to read changes nothing, whatever the model writes for it, and the shape of the data is
 #   for people to change. Rights in the database come first: views and triggers are not seen here.
+# custom:
+#   decides: statements of SQL
 # scope: package
 package guardrail.rules.sql
 
@@ -21,6 +23,7 @@ deny contains {
 	input.tool.effect == "read"
 	some statement in input.facts.sql
 	some table in statement.writes
+	input.point == "action"
 }
 
 # METADATA
@@ -35,4 +38,5 @@ ask contains object.union(settings.approval, {
 }) if {
 	some statement in input.facts.sql
 	statement.statement in {"create", "drop", "alter", "truncate", "rename", "grant", "revoke"}
+	input.point == "action"
 }

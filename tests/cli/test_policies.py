@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import Result
 
-from guardrail.config import starter
+from guardrail.config import Config, starter
+from guardrail.packs import PackName
 
 Guardrail = Callable[..., Result]
 Document = Callable[..., Any]
@@ -60,6 +61,67 @@ def test_what_init_writes_passes_check_and_test(empty: Path, guardrail: Guardrai
     assert (checked.exit_code, checked.stdout) == (0, "Nothing to complain about.\n")
     assert (tested.exit_code, tested.stdout.splitlines()[-1]) == (0, "3 passed, 0 failed.")
     assert examined.exit_code == 0
+
+
+def test_init_picks_packs(empty: Path, guardrail: Guardrail, document: Document):
+    assert guardrail("init", "--pack", "filesystem", "--pack", "dataflow").exit_code == 0
+    assert Config.load().policies.packs == ("filesystem", "dataflow")
+    checked, tested = guardrail("check"), guardrail("test")
+    assert (checked.exit_code, checked.stdout, tested.exit_code) == (0, "Nothing to complain about.\n", 0)
+
+
+def test_init_knows_its_packs(empty: Path, guardrail: Guardrail):
+    near, far = guardrail("init", "--pack", "file_system"), guardrail("init", "--pack", "zzz")
+    assert (near.exit_code, near.stderr.splitlines()) == (
+        2,
+        [
+            "there is no pack 'file_system'",
+            "To do: did you mean 'filesystem'? `guardrail packs` lists them all",
+        ],
+    )
+    assert (far.exit_code, list(empty.iterdir())) == (2, [])
+    assert far.stderr.splitlines()[1] == "To do: `guardrail packs` lists them all"
+
+
+def test_packs_are_listed_for_programs_too(document: Document):
+    listed = {pack["name"]: pack for pack in document("packs")["packs"]}
+    assert listed.keys() == set(get_args(PackName))
+    assert listed["sql"] == {
+        "name": "sql",
+        "title": "SQL",
+        "description": (
+            "A tool that is declared to read changes nothing, whatever the model writes for it, and the shape of the "
+            "data is for people to change. Rights in the database come first: views and triggers are not seen here."
+        ),
+        "decides": "statements of SQL",
+        "rules": ["sql.changes", "sql.definition"],
+        "settings": ["approval"],
+        "picked": "default",
+    }
+
+
+def test_a_setting_that_no_picked_pack_reads_is_an_error(
+    empty: Path, guardrail: Guardrail, document: Document, write: Callable[[str, str], None]
+):
+    guardrail("init", "--pack", "filesystem")
+    write(
+        "policies/data.json",
+        '{"settings": {"protected": [], "programs": ["ls"], "spending": {"limits": []}}}',
+    )
+    assert [item["message"].partition(";")[0] for item in document("check")["findings"]] == [
+        "no rule reads settings.programs",
+        "no rule reads settings.spending",
+    ]
+
+
+def test_a_misspelt_setting_of_a_pack_is_an_error(
+    empty: Path, guardrail: Guardrail, document: Document, write: Callable[[str, str], None]
+):
+    guardrail("init", "--pack", "spending")
+    write("policies/data.json", '{"settings": {"spending": {"limit": []}}}')
+    assert [item["message"] for item in document("check")["findings"]] == [
+        "no rule reads settings.spending.limit; did you mean settings.spending.limits?"
+    ]
 
 
 def test_init_keeps_what_is_there_unless_forced(

@@ -2,7 +2,7 @@ package tests.effects
 
 import data.guardrail.rules.effects
 
-call(effect, urls) := {"tool": {"effect": effect}, "facts": {"urls": urls}}
+call(effect, urls) := {"point": "action", "tool": {"effect": effect}, "facts": {"urls": urls}}
 
 url(host) := {"host": host}
 

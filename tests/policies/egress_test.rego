@@ -3,7 +3,7 @@ package tests.egress
 import data.guardrail.hosts
 import data.guardrail.rules.egress
 
-call(urls) := {"facts": {"urls": urls}}
+call(urls) := {"point": "action", "facts": {"urls": urls}}
 
 url(host, class) := {"host": host, "address_class": class, "credentials": false}
 
@@ -86,11 +86,11 @@ test_a_host_is_not_listed_by_part_of_its_name if {
 }
 
 test_an_undeclared_url_to_a_private_address_is_denied if {
-	given := {"facts": {"urls": [], "guessed": {"urls": [url("169.254.169.254", "metadata")]}}}
+	given := {"point": "action", "facts": {"urls": [], "guessed": {"urls": [url("169.254.169.254", "metadata")]}}}
 	rules(egress.deny) == {"egress.address"} with input as given
 }
 
 test_an_undeclared_url_is_no_stranger if {
-	given := {"facts": {"urls": [], "guessed": {"urls": [url("evil.example", "name")]}}}
+	given := {"point": "action", "facts": {"urls": [], "guessed": {"urls": [url("evil.example", "name")]}}}
 	count(egress.ask) == 0 with input as given with data.settings as {"hosts": ["api.example.com"]}
 }

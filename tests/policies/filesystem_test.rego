@@ -2,7 +2,7 @@ package tests.filesystem
 
 import data.guardrail.rules.filesystem
 
-call(effect, paths) := {"tool": {"effect": effect}, "facts": {"paths": paths}}
+call(effect, paths) := {"point": "action", "tool": {"effect": effect}, "facts": {"paths": paths}}
 
 inside(path) := {"raw": path, "resolved": path, "inside": ["work"]}
 

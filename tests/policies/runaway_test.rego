@@ -3,6 +3,7 @@ package tests.runaway
 import data.guardrail.rules.runaway
 
 call(history, usage) := {
+	"point": "action",
 	"tool": {"server": "local", "name": "send"},
 	"agent": {"id": "payer"},
 	"history": history,

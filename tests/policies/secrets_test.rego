@@ -2,7 +2,7 @@ package tests.secrets
 
 import data.guardrail.rules.secrets
 
-call(effect, found) := {"tool": {"effect": effect}, "facts": {"secrets": found}}
+call(effect, found) := {"point": "action", "tool": {"effect": effect}, "facts": {"secrets": found}}
 
 found(category) := {"argument": "/note", "kind": "github_token", "category": category, "start": 0, "end": 40}
 

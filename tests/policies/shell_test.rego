@@ -2,7 +2,7 @@ package tests.shell
 
 import data.guardrail.rules.shell
 
-call(commands) := {"facts": {"commands": commands}}
+call(commands) := {"point": "action", "facts": {"commands": commands}}
 
 command(program, subcommand) := {
 	"program": program, "name": program, "subcommand": subcommand, "words": [program, subcommand], "complete": true,

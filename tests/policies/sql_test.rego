@@ -2,7 +2,7 @@ package tests.sql
 
 import data.guardrail.rules.sql
 
-call(effect, statements) := {"tool": {"effect": effect}, "facts": {"sql": statements}}
+call(effect, statements) := {"point": "action", "tool": {"effect": effect}, "facts": {"sql": statements}}
 
 statement(kind, writes) := {"statement": kind, "tables": ["t", "u"], "writes": writes}
 

@@ -1,0 +1,105 @@
+# METADATA
+# title: Outputs
+# description: >-
+#   What a tool returned, before an agent reads it, and what an agent answers, before the user does. It passes where the checks
+#   that were asked for let it; what a check found is blanked, and a check that is required and could not look lets
+#   nothing pass.
+# custom:
+#   decides: the results of the checks of [outputs]
+# scope: package
+package guardrail.rules.outputs
+
+import data.guardrail.outputs
+import data.guardrail.settings
+
+# METADATA
+# title: What no check objects to is handed on
+# custom:
+#   rule: outputs.passed
+#   atlas: [AML.T0057]
+allow contains {
+	"rule": "outputs.passed",
+	"message": "no check objects to it",
+} if {
+	input.point == "output"
+	count(blanked) == 0
+}
+
+# METADATA
+# title: What checks found is blanked
+# custom:
+#   rule: outputs.redacted
+#   atlas: [AML.T0057]
+allow contains {
+	"rule": "outputs.redacted",
+	"message": sprintf("what these checks found is blanked: %s", [concat(", ", blanked)]),
+	"obligations": {"redact": [name | some name in blanked]},
+} if {
+	input.point == "output"
+	count(blanked) > 0
+}
+
+# METADATA
+# title: What a check objects to waits for a person, where the owner says so
+# custom:
+#   rule: outputs.asked
+#   atlas: [AML.T0057]
+ask contains object.union(settings.approval, {
+	"rule": "outputs.asked",
+	"message": sprintf("the check %s objects: %s", [check.name, check.message]),
+	"fix": "go on without it, or ask the user",
+}) if {
+	some check in objecting
+	said(check.name) == "ask"
+}
+
+# METADATA
+# title: What a check objects to is withheld
+# custom:
+#   rule: outputs.failed
+#   atlas: [AML.T0057]
+deny contains {
+	"rule": "outputs.failed",
+	"message": sprintf("the check %s objects: %s", [check.name, check.message]),
+	"fix": "go on without it; the owner can say under settings.outputs.failed what happens then",
+} if {
+	some check in objecting
+	not said(check.name) in {"ask", "allow"}
+	not check.name in blanked
+}
+
+# METADATA
+# title: Where a required check could not look, nothing is handed on
+# custom:
+#   rule: outputs.unchecked
+#   atlas: [AML.T0057]
+deny contains {
+	"rule": "outputs.unchecked",
+	"message": sprintf("the check %s could not look: %s", [check.name, check.message]),
+	"fix": "try again later, or go on without it",
+} if {
+	some check in unanswered
+}
+
+objecting contains {"name": check.name, "message": check.message, "findings": count(check.findings)} if {
+	input.point == "output"
+	some check in input.output.checks
+	check.verdict == "fail"
+}
+
+# Checks that are required and did not look. One that was not asked about this output is not waited for.
+unanswered contains {"name": check.name, "message": check.message} if {
+	input.point == "output"
+	some check in input.output.checks
+	check.required
+	not check.verdict in {"pass", "fail", "skipped"}
+}
+
+blanked contains check.name if {
+	some check in objecting
+	said(check.name) == "redact"
+	check.findings > 0
+}
+
+# What happens where a check failed.
+said(name) := object.get(outputs.failed, name, "redact")
