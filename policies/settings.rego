@@ -27,13 +27,6 @@ default strangers := "ask"
 strangers := data.settings.strangers
 
 # METADATA
-# title: What happens with what cannot be undone where all that matters is vouched for
-# description: '"ask" or "allow". The labels of the arguments say who vouches for them.'
-default vouched := "ask"
-
-vouched := data.settings.vouched
-
-# METADATA
 # title: Who is asked
 # description: 'Any of approvers, quorum and expires_in, as in {"approvers": ["user:anna"], "expires_in": "1h"}.'
 default approval := {}

@@ -25,7 +25,7 @@ from suites import SUITES, VERSION
 from table import table
 
 from guardrail import Config, Guardrail, Ledger, RegoPolicy
-from guardrail.bundles import Bundle
+from guardrail.errors import ConfigError
 
 HERE = Path(__file__).parent
 LEGEND = """\
@@ -60,7 +60,10 @@ def main() -> int:
 def guarded() -> Iterator[Guardrail]:
     """The guard that guardrail.toml describes, with a ledger that is gone afterwards."""
     config = Config.load(HERE / "guardrail.toml")
-    rego = RegoPolicy(Bundle.from_directory(*config.policy_paths))
+    bundle = config.bundle()
+    if bundle is None:
+        raise ConfigError("guardrail.toml names no policies")
+    rego = RegoPolicy(bundle)
     with TemporaryDirectory() as folder, Ledger.open(Path(folder) / "guardrail.db") as ledger, closing(rego):
         yield Guardrail(policy=rego, boundaries=config.boundaries(), tools=config.tools, ledger=ledger)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from agentdojo.agent_pipeline.tool_execution import tool_result_to_str
 from agentdojo.functions_runtime import Function, FunctionCall, FunctionsRuntime, TaskEnvironment
 from langchain_core.tools import StructuredTool, ToolException
+from pydantic import TypeAdapter
+
+_ANYTHING: Final = TypeAdapter(object)
+"""Writes what a tool returns as JSON: which part of it is whose word can be said by pointer."""
 
 
 class Desk:
@@ -39,7 +42,7 @@ class Desk:
             result, error = self._runtime.run_function(self.environment, function.name, arguments)
             if error:
                 raise ToolException(error)
-            return tool_result_to_str(result)
+            return result if isinstance(result, str) else _ANYTHING.dump_json(result).decode()
 
         return StructuredTool(
             name=function.name,

@@ -5,7 +5,7 @@
 #   who gets something; untrusted outputs and nobody do not. What only some may read does not leave to others, and once a run
 #   has seen a secret, strangers wait. Values are compared, so paraphrase and what a text talked the agent into are not seen.
 # custom:
-#   decides: labels of arguments and of the run, against recipients, URLs, amounts and content
+#   decides: where arguments came from, against recipients, URLs, amounts and content
 # scope: package
 package guardrail.rules.dataflow
 
@@ -14,6 +14,21 @@ import data.guardrail.hosts
 import data.guardrail.provenance
 import data.guardrail.recipients
 import data.guardrail.settings
+import data.guardrail.vouching
+
+# METADATA
+# title: What cannot be undone is allowed where all that matters is vouched for, and the owner says so
+# custom:
+#   rule: dataflow.vouched
+#   atlas: [AML.T0053, AML.T0101]
+allow contains {
+	"rule": "dataflow.vouched",
+	"message": "the user's own words and trusted outputs vouch for what the call does",
+} if {
+	not input.tool.effect in {"read", "write"}
+	provenance.unattended
+	input.point == "action"
+}
 
 # METADATA
 # title: A recipient that nobody vouched for waits for a person
@@ -82,26 +97,50 @@ ask contains object.union(settings.approval, {
 	"fix": "take the value from the user's words or from a trusted tool, or ask the user",
 }) if {
 	not input.tool.effect in {"read", "write"}
-	some argument in provenance.foreign
+	some argument in vouching.foreign
 	input.point == "action"
 }
 
 # METADATA
-# title: Writing what stands in untrusted outputs and nowhere else waits for a person
-# description: Where nothing in a call is the user's, it is likely that the idea of it is not either.
+# title: Writing what came out of untrusted outputs waits for a person where nothing else vouches for the call
+# description: Where nothing in a call is the user's or a trusted tool's, it is likely that the idea of it is not either.
 # custom:
 #   rule: dataflow.orders
 #   atlas: [AML.T0051.001]
 ask contains object.union(settings.approval, {
 	"rule": "dataflow.orders",
-	"message": "all that would be written came from untrusted outputs",
+	"message": sprintf("%s came from an untrusted output, and nothing in the call is the user's", [argument]),
 	"fix": "write what the user asked for, or ask the user",
 }) if {
 	input.tool.effect == "write"
-	count(input.labels.arguments) > 0
-	every argument, _ in input.labels.arguments {
-		provenance.trust(argument) == "untrusted"
-	}
+	some argument, _ in input.labels.arguments
+	provenance.trust(argument) == "untrusted"
+	not is_anchored
+	input.point == "action"
+}
+
+# Something in the call is the user's, or a trusted tool's: what the tool's own definition offers does not count.
+is_anchored if {
+	some argument, _ in input.labels.arguments
+	provenance.vouched(argument)
+	count(vouching.origins(argument) & {"user", "trusted"}) > 0
+}
+
+# METADATA
+# title: A link out of an untrusted output is handed on by a person
+# custom:
+#   rule: dataflow.link
+#   atlas: [AML.T0051.001, AML.T0052]
+ask contains object.union(settings.approval, {
+	"rule": "dataflow.link",
+	"message": sprintf("%s quotes an untrusted output, and links to %s", [content.argument, link.host]),
+	"fix": "leave the link out, or ask the user",
+}) if {
+	some content in input.facts.contents
+	provenance.trust(content.argument) == "untrusted"
+	some link in content.links
+	not is_listed(link.host)
+	input.tool.effect != "read"
 	input.point == "action"
 }
 
@@ -118,7 +157,7 @@ ask contains object.union(settings.approval, {
 	some recipient in input.facts.recipients
 	provenance.trust(recipient.argument) != "user"
 	not recipients.among(recipient, dataflow.recipients)
-	some argument in provenance.quoting
+	some argument in vouching.quoting
 	input.point == "action"
 }
 

@@ -6,6 +6,13 @@
 package guardrail.dataflow
 
 # METADATA
+# title: What happens with what cannot be undone where all that matters is vouched for
+# description: '"ask" or "allow". The labels of the arguments say who vouches for them.'
+default vouched := "ask"
+
+vouched := data.settings.dataflow.vouched
+
+# METADATA
 # title: What happens with recipients and URLs that nobody vouched for
 # description: '"ask" or "deny".'
 default strangers := "ask"

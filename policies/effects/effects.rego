@@ -4,7 +4,7 @@
 #   What a call may do by itself follows from what its tool does to the world: reading is allowed, writing is allowed
 #   as long as it stays here, and what leaves or cannot be undone waits for a person. Boundaries come on top.
 # custom:
-#   decides: the tool's effect, where a write leads, and who vouches for what cannot be undone
+#   decides: the tool's effect, and where a write leads
 # scope: package
 package guardrail.rules.effects
 
@@ -65,27 +65,8 @@ ask contains object.union(settings.approval, {
 	"fix": "use a tool that reads or that can be undone",
 }) if {
 	not input.tool.effect in {"read", "write"}
-	not unattended
+	not provenance.unattended
 	input.point == "action"
-}
-
-# METADATA
-# title: What cannot be undone is allowed where all that matters is vouched for, and the owner says so
-# custom:
-#   rule: effects.vouched
-#   atlas: [AML.T0053, AML.T0101]
-allow contains {
-	"rule": "effects.vouched",
-	"message": "the user's own words and trusted outputs vouch for what the call does",
-} if {
-	not input.tool.effect in {"read", "write"}
-	unattended
-	input.point == "action"
-}
-
-unattended if {
-	settings.vouched == "allow"
-	provenance.unattended
 }
 
 outside contains url.host if {

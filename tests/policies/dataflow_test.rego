@@ -10,12 +10,12 @@ page := {"argument": "/url", "raw": "https://a.example/x", "url": "https://a.exa
 call(effect, facts, labels) := {
 	"point": "action", "tool": {"server": "mail", "name": "send", "effect": effect},
 	"facts": object.union({"recipients": [], "urls": [], "money": [], "contents": []}, facts),
-	"labels": {"run": [], "arguments": labels},
+	"labels": {"run": [], "arguments": labels}, "arguments": {},
 }
 
-mail(trust) := call("write", {"recipients": [ann], "contents": [{"argument": "/body"}]}, {
+mail(trust) := call("write", {"recipients": [ann], "contents": [{"argument": "/body", "characters": 9, "links": []}]}, {
 	"/to": from(trust),
-	"/body": from("unknown"),
+	"/body": from("user"),
 })
 
 from(trust) := {"trust": trust, "origins": [{"kind": trust, "tool": "", "call": "", "field": ""}], "readers": null}
@@ -34,13 +34,13 @@ only_asks(rule) := {"deny": set(), "ask": {rule}}
 only_denies(rule) := {"deny": {rule}, "ask": set()}
 
 unattended(given) if {
-	rules(effects.allow) == {"effects.vouched"} with input as given with data.settings as {"vouched": "allow"}
-	count(effects.ask) == 0 with input as given with data.settings as {"vouched": "allow"}
+	rules(dataflow.allow) == {"dataflow.vouched"} with input as given with data.settings as {"dataflow": {"vouched": "allow"}}
+	count(effects.ask) == 0 with input as given with data.settings as {"dataflow": {"vouched": "allow"}}
 }
 
 asks(given) if {
-	rules(effects.ask) == {"effects.irreversible"} with input as given with data.settings as {"vouched": "allow"}
-	count(effects.allow) == 0 with input as given with data.settings as {"vouched": "allow"}
+	rules(effects.ask) == {"effects.irreversible"} with input as given with data.settings as {"dataflow": {"vouched": "allow"}}
+	count(dataflow.allow) == 0 with input as given with data.settings as {"dataflow": {"vouched": "allow"}}
 }
 
 # --- recipients -----------------------------------------------------------------------------------
@@ -126,12 +126,32 @@ test_what_cannot_be_undone_asks_with_values_out_of_untrusted_outputs if {
 	said(call("irreversible", {}, {"/id": from("unknown")}), {}) == nothing
 }
 
-test_writing_what_is_nothing_but_untrusted_asks if {
+test_writing_what_is_untrusted_asks_where_nothing_else_vouches_for_the_call if {
 	said(call("write", {}, {"/a": from("untrusted"), "/b": from("untrusted")}), {}) == only_asks("dataflow.orders")
-	said(call("write", {}, {"/a": from("untrusted"), "/b": from("unknown")}), {}) == nothing
+	said(call("write", {}, {"/a": from("untrusted"), "/b": from("unknown")}), {}) == only_asks("dataflow.orders")
 	said(call("write", {}, {"/a": from("untrusted"), "/b": from("user")}), {}) == nothing
+	said(call("write", {}, {"/a": from("untrusted"), "/b": from("trusted")}), {}) == nothing
+	said(call("write", {}, {"/a": from("unknown")}), {}) == nothing
 	said(call("write", {}, {}), {}) == nothing
 	said(call("read", {}, {"/a": from("untrusted")}), {}) == nothing
+}
+
+test_what_the_definition_of_the_tool_offers_is_nobodys_wish if {
+	offered := {"trust": "trusted", "origins": [{"kind": "definition"}], "readers": null}
+	said(call("write", {}, {"/a": from("untrusted"), "/b": offered}), {}) == only_asks("dataflow.orders")
+}
+
+linking(trust, host) := object.union(mail("user"), {
+	"facts": {"contents": [{"argument": "/body", "characters": 9, "links": [{"url": host, "host": host}]}]},
+	"labels": {"arguments": {"/body": from(trust)}},
+})
+
+test_a_link_out_of_an_untrusted_output_is_handed_on_by_a_person if {
+	said(linking("untrusted", "evil.example"), {}) == only_asks("dataflow.link")
+	said(linking("untrusted", "docs.example.com"), {"hosts": ["*.example.com"]}) == nothing
+	said(linking("user", "evil.example"), {}) == nothing
+	said(linking("unknown", "evil.example"), {}) == nothing
+	said(object.union(linking("untrusted", "evil.example"), {"tool": {"effect": "read"}}), {}) == nothing
 }
 
 test_quoting_asks_where_the_user_did_not_name_the_recipient if {
@@ -199,7 +219,10 @@ irreversible(given) := object.union(given, {"tool": {"effect": "irreversible"}})
 test_what_the_user_named_goes_without_a_person_where_the_owner_says_so if {
 	unattended(irreversible(mail("user")))
 	unattended(irreversible(mail("trusted")))
-	rules(effects.ask) == {"effects.irreversible"} with input as irreversible(mail("user"))
+	every word in ["ask", "Allow", true, null] {
+		settings := {"dataflow": {"vouched": word}}
+		rules(effects.ask) == {"effects.irreversible"} with input as irreversible(mail("user")) with data.settings as settings
+	}
 }
 
 test_what_is_not_vouched_for_does_not if {
@@ -211,7 +234,7 @@ test_what_is_not_vouched_for_does_not if {
 
 test_nothing_is_vouched_for_where_nothing_is_known if {
 	asks(call("irreversible", {}, {}))
-	asks(call("irreversible", {"contents": [{"argument": "/body"}]}, {"/body": from("user")}))
+	asks(call("irreversible", {"contents": [{"argument": "/body", "characters": 9, "links": []}]}, {"/body": from("user")}))
 }
 
 test_where_a_tool_declares_nothing_every_leaf_counts if {
@@ -237,6 +260,36 @@ test_a_quotation_goes_to_those_whom_the_user_named if {
 	quoted := {"labels": {"arguments": {"/body": from("untrusted")}}}
 	unattended(object.union(irreversible(mail("user")), quoted))
 	asks(object.union(irreversible(mail("trusted")), quoted))
+}
+
+test_a_link_goes_with_a_person if {
+	asks(irreversible(linking("untrusted", "evil.example")))
+	unattended(irreversible(linking("unknown", "evil.example")))
+}
+
+# Trusted, and in an untrusted output too.
+contested := {"trust": "trusted", "origins": [{"kind": "trusted"}, {"kind": "untrusted"}], "readers": null}
+
+naming(value) := object.union(call("irreversible", {}, {"/id": contested}), {"arguments": {"id": value}})
+
+test_what_an_untrusted_output_names_too_may_be_its_choice if {
+	asks(naming("file_4711"))
+	asks(naming(4711))
+	asks(naming(null))
+	asks(object.remove(naming("x"), ["arguments"]))
+	asks(object.union(naming("x"), {"labels": {"arguments": {"/ids/0": contested}}}))
+	asks(irreversible(object.union(mail("user"), {"labels": {"arguments": {"/to": contested}}})))
+}
+
+test_a_value_of_two_characters_stands_everywhere if {
+	unattended(naming("13"))
+	unattended(naming(13))
+}
+
+test_origins_that_are_no_list_vouch_for_nothing if {
+	every wrong in [null, "trusted", {}, 5] {
+		asks(call("irreversible", {}, {"/id": {"trust": "trusted", "origins": wrong}}))
+	}
 }
 
 # --- outputs --------------------------------------------------------------------------------------
