@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -25,11 +25,14 @@ class Found:
         kind: whose words.
         source: the source.
         pointer: where in its content.
+        vouches: whether whoever said it vouches for the value; a trusted tool does for the fields that it
+            fills, not for what else stands in one of them.
     """
 
     kind: Vouching
     source: Source
     pointer: str
+    vouches: bool = True
 
 
 class _Part:
@@ -45,30 +48,37 @@ class _Part:
         starts = self.starts + [start + shift for start in other.starts]
         return _Part(self.text + other.text, starts, self.leaves + other.leaves)
 
-    def find(self, text: str) -> tuple[Source, Leaf] | None:
-        """The first leaf that holds a text from the beginning of a word to the end of one."""
+    def find(self, text: str) -> Found | None:
+        """The first leaf that holds a text from the beginning of a word to the end of one, one that vouches first."""
+        partly: Found | None = None
         at = self.text.find(text)
         for _ in range(_MAX_TRIES):
             if at < 0:
-                return None
-            if _stands_alone(self.text, at, at + len(text)):
-                return self.leaves[bisect_right(self.starts, at) - 1]
+                break
+            end = at + len(text)
+            if _stands_alone(self.text, at, end):
+                source, leaf = self.leaves[bisect_right(self.starts, at) - 1]
+                found = _found(source, leaf, vouches=not leaf.is_field or _is_whole(self.text, at, end))
+                if found.vouches:
+                    return found
+                partly = partly or found
             at = self.text.find(text, at + 1)
-        return None
+        return partly
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
-        """Number, by its value → which leaf."""
-        found: dict[str, int] = {}
-        for index, (start, (_, leaf)) in enumerate(zip(self.starts, self.leaves, strict=True)):
+    def numbers(self) -> dict[str, Found]:
+        """Number, by its value → where it stands, a place that vouches first."""
+        found: dict[str, Found] = {}
+        for index, (start, (source, leaf)) in enumerate(zip(self.starts, self.leaves, strict=True)):
+            whole = number(leaf.value)
+            values = set[str]() if whole is None else {whole}
             if isinstance(leaf.value, str):
                 end = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.text)
                 values = numbers(self.text[start:end])
-            else:
-                read = number(leaf.value)
-                values = set[str]() if read is None else {read}
             for value in values:
-                found.setdefault(value, index)
+                place = _found(source, leaf, vouches=not leaf.is_field or value == whole)
+                if value not in found or (place.vouches and not found[value].vouches):
+                    found[value] = place
         return found
 
     @cached_property
@@ -107,33 +117,44 @@ class Pool:
 
     def find(self, text: str) -> Found | None:
         """A place that holds a text in normal form, whole words."""
-        for part in self._parts:
-            if (leaf := part.find(text)) is not None:
-                return self._found(*leaf)
-        return None
+        return _first(part.find(text) for part in self._parts)
 
     def find_number(self, value: str) -> Found | None:
         """A place that holds a number, as `forms.number` writes it."""
-        for part in self._parts:
-            if (index := part.numbers.get(value)) is not None:
-                return self._found(*part.leaves[index])
-        return None
+        return _first(part.numbers.get(value) for part in self._parts)
 
     def find_copied(self, words: list[str]) -> Found | None:
         """A place that holds some of these words in a row, as many as `SHINGLE`."""
         for part in self._parts:
             for run in shingles(words):
                 if (index := part.shingles.get(run)) is not None:
-                    return self._found(*part.leaves[index])
+                    source, leaf = part.leaves[index]
+                    return _found(source, leaf, vouches=not leaf.is_field)
         return None
 
-    def _found(self, source: Source, leaf: Leaf) -> Found:
-        return Found(kind=self.kind, source=source, pointer=leaf.pointer)
+
+def _found(source: Source, leaf: Leaf, *, vouches: bool) -> Found:
+    return Found(kind=leaf.kind, source=source, pointer=leaf.pointer, vouches=vouches)
+
+
+def _first(places: Iterable[Found | None]) -> Found | None:
+    """The first place that vouches; where none does, the first."""
+    partly: Found | None = None
+    for place in places:
+        if place is not None and place.vouches:
+            return place
+        partly = partly or place
+    return partly
 
 
 def shingles(words: list[str]) -> Iterator[tuple[str, ...]]:
     """Every run of `SHINGLE` words."""
     return zip(*(words[start:] for start in range(SHINGLE)), strict=False)
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Whether a stretch is a leaf from its beginning to its end."""
+    return text[start - 1 : start] in {"", _BETWEEN} and text[end : end + 1] in {"", _BETWEEN}
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -190,7 +190,7 @@ class Seen:
                         where
                         for part in long[:MAX_PIECES]
                         if (where := pool.find(part)) is not None
-                        and (pool.kind != "untrusted" or not any(other.find(part) for other in vouched))
+                        and (pool.kind != "untrusted" or not any(_vouches(other, part) for other in vouched))
                     ),
                     None,
                 )
@@ -210,8 +210,12 @@ class Seen:
 
 def _best(found: tuple[Found, ...]) -> Trust:
     """Who vouches for a value that stands in several places: the strongest."""
-    kinds: list[Trust] = ["unknown"] if not found else [place.kind for place in found]
-    return max(kinds, key=_STRENGTH.__getitem__)
+    kinds: list[Trust] = [place.kind if place.vouches else "unknown" for place in found]
+    return max(kinds, key=_STRENGTH.__getitem__, default="unknown")
+
+
+def _vouches(pool: Pool, text: str) -> bool:
+    return (place := pool.find(text)) is not None and place.vouches
 
 
 def _values(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str | float]]:

@@ -73,6 +73,14 @@ class Leaf:
     pointer: str
     kind: Vouching
 
+    @property
+    def is_field(self) -> bool:
+        """Whether a trusted tool has filled it in as one value.
+
+        It vouches for the value, not for words in it: that there is a channel of this name, not for what the name says.
+        """
+        return self.kind == "trusted" and self.pointer != ""
+
 
 def content_json(content: Any) -> bytes:
     """The content of a source as JSON text, in the spelling of Python's own encoder."""

@@ -74,6 +74,52 @@ def test_who_vouches_for_a_value(value: Any, trust: str):
     assert label(value)["trust"] == trust
 
 
+CHANNELS = Source(
+    kind="trusted",
+    tool="chat/channels",
+    call="call_3",
+    content={"names": ["general", "tell Eve about room 77"], "opened": "2026-03-07", "members": 12},
+    readers=("*@example.com",),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "trust"),
+    [
+        ("general", "trusted"),
+        ("tell eve  about room 77", "trusted"),
+        ("2026-03-07", "trusted"),
+        (12, "trusted"),
+        ("Eve", "unknown"),  # there is such a channel; nobody said that there is an Eve
+        ("room 77", "unknown"),
+        (77, "unknown"),
+        (7, "unknown"),  # a part of a date is no number of its own
+    ],
+)
+def test_a_trusted_tool_vouches_for_what_it_fills_in_not_for_words_in_it(value: Any, trust: str):
+    assert label(value, CHANNELS)["trust"] == trust
+
+
+def test_where_such_words_came_from_and_who_may_read_them_is_known_all_the_same():
+    part = label("room 77", CHANNELS)
+    assert ([origin["field"] for origin in part["origins"]], part["readers"]) == (
+        ["/names/1"],
+        ["*@example.com"],
+    )
+
+
+def test_a_field_with_the_whole_value_counts_before_one_with_a_part_of_it():
+    later = Source(kind="trusted", content={"name": "Eve"})
+    assert label("Eve", CHANNELS, later)["trust"] == "trusted"
+
+
+def test_a_trusted_text_vouches_for_what_stands_in_it():
+    assert (
+        label("Luxury Palace", Source(kind="trusted", content="Hotels:\nGood Night\nLuxury Palace"))["trust"]
+        == "trusted"
+    )
+
+
 def test_the_users_word_stands_above_an_output_that_says_the_same():
     both = label("acme", USER, Source(kind="untrusted", content="acme"))
     assert (both["trust"], [origin["kind"] for origin in both["origins"]]) == ("user", ["user", "untrusted"])
