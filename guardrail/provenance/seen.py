@@ -210,8 +210,8 @@ class Seen:
 
 def _best(found: tuple[Found, ...]) -> Trust:
     """Who vouches for a value that stands in several places: the strongest."""
-    kinds: list[Trust] = [place.kind if place.vouches else "unknown" for place in found]
-    return max(kinds, key=_STRENGTH.__getitem__, default="unknown")
+    kinds: list[Trust] = [place.kind for place in found if place.vouches] or ["unknown"]
+    return max(kinds, key=_STRENGTH.__getitem__)
 
 
 def _vouches(pool: Pool, text: str) -> bool:

@@ -108,6 +108,10 @@ def test_where_such_words_came_from_and_who_may_read_them_is_known_all_the_same(
     )
 
 
+def test_words_in_a_trusted_field_do_not_make_up_for_an_untrusted_output():
+    assert label("room 77", CHANNELS, Source(kind="untrusted", content="room 77"))["trust"] == "untrusted"
+
+
 def test_a_field_with_the_whole_value_counts_before_one_with_a_part_of_it():
     later = Source(kind="trusted", content={"name": "Eve"})
     assert label("Eve", CHANNELS, later)["trust"] == "trusted"
