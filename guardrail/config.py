@@ -34,6 +34,8 @@ from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
 from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
+from guardrail.output_settings import OutputSettings
+from guardrail.outputs import ConfiguredCheck
 from guardrail.people import People
 from guardrail.registry import Observations, Registry, Snapshot
 from guardrail.registry_settings import RegistrySettings
@@ -88,6 +90,7 @@ class Config(BaseSettings):
         masking: what nothing may show.
         agents: agent → its boundary and attributes.
         tools: `server/name` → what the operator says of the tool.
+        outputs: what looks at what tools return and agents say.
         principals: who agents act for → attributes.
         people: who may answer for agents.
         approvals: how people are asked.
@@ -109,6 +112,7 @@ class Config(BaseSettings):
     tools: Annotated[
         dict[Annotated[str, AfterValidator(exact_tool)], ToolSettings], BeforeValidator(one_table_each)
     ] = {}
+    outputs: OutputSettings = OutputSettings()
     principals: dict[str, PrincipalSettings] = {}
     people: dict[str, PersonSettings] = {}
     approvals: ApprovalSettings = ApprovalSettings()
@@ -199,6 +203,14 @@ class Config(BaseSettings):
             ConfigError: a boundary cannot be read.
         """
         return Boundaries({agent: settings.boundary(self.folder) for agent, settings in self.agents.items()})
+
+    def output_checks(self) -> tuple[ConfiguredCheck, ...]:
+        """What looks at outputs.
+
+        Raises:
+            ConfigError: there is no such check, it cannot be loaded, or an option is not what it may be.
+        """
+        return self.outputs.configured(self.folder)
 
     def declared_people(self) -> People:
         """Everybody who may answer for agents.

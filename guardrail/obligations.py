@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from guardrail.calls import Call
 from guardrail.canonical import canonical, thaw
 from guardrail.decisions import Obligation
+from guardrail.outputs import REDACTED
 from guardrail.pointers import places, tokens
-
-REDACTED: Final = "[redacted]"
-"""What stands in place of a redacted argument."""
 
 
 def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str, Any] | None:

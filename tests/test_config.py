@@ -17,6 +17,7 @@ from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
 from guardrail.packs import DEFAULT
+from guardrail.output_settings import CheckSettings, OutputSettings
 from guardrail.slack_settings import SlackSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -56,6 +57,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "masking": {"hide": ()},
         "agents": {},
         "tools": {},
+        "outputs": {"checks": ("secrets", "personal", "injection", "size"), "check": {}},
         "principals": {},
         "people": {},
         "approvals": {
@@ -244,6 +246,8 @@ def models() -> dict[str, type[BaseModel]]:
         "`[agents.NAME.budgets]`": module.BudgetSettings,
         "`[[agents.NAME.budgets.money]]`": module.MoneySettings,
         '`[tools."SERVER/NAME"]`': module.ToolSettings,
+        "`[outputs]`": OutputSettings,
+        "`[outputs.check.NAME]`": CheckSettings,
         '`[principals."ID"]`': module.PrincipalSettings,
         "`[people.ID]`": module.PersonSettings,
         "`[approvals]`": module.ApprovalSettings,
@@ -267,6 +271,8 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         "`[agents.NAME.budgets]`": budgets,
         "`[[agents.NAME.budgets.money]]`": [money for budget in budgets for money in budget.get("money", ())],
         '`[tools."SERVER/NAME"]`': list(used["tools"].values()),
+        "`[outputs]`": [used["outputs"]],
+        "`[outputs.check.NAME]`": list(used["outputs"]["check"].values()),
         '`[principals."ID"]`': list(used["principals"].values()),
         "`[people.ID]`": list(used["people"].values()),
         "`[approvals]`": [used["approvals"]],

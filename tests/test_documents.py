@@ -72,6 +72,7 @@ def test_the_quickstart_does_what_its_page_shows(tmp_path: Path):
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_the_examples_of_the_page_on_facts_print_what_it_says():
-    outcome = doctest.testfile(str(ROOT / "docs" / "facts.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["facts.md", "outputs.md"])
+def test_the_examples_of_a_page_print_what_it_says(page: str):
+    outcome = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)

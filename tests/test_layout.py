@@ -18,7 +18,7 @@ ADAPTERS = sorted(
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "registry", "provenance",
-    "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking", "people", "scopes",
+    "outputs", "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking", "people", "scopes",
     "approvals", "standing", "grants", "outcomes", "flights", "channels", "telemetry", "admission", "execution",
     "merkle", "sealing", "records", "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins",
     "walks", "drivers", "judging", "delivery", "resuming",
@@ -102,7 +102,7 @@ def test_every_adapter_ships_in_the_wheel_and_is_listed():
 
 
 def test_whatever_may_raise_anything_is_caught_in_named_places_only():
-    """Tools, policies and channels of others, what their errors say, and the embedded back end: one place each."""
+    """Tools, policies, channels and checks of others, what their errors say, the embedded back end: one place each."""
     broad = {
         f"{path.relative_to(ROOT)}"
         for path in modules()
@@ -115,6 +115,7 @@ def test_whatever_may_raise_anything_is_caught_in_named_places_only():
         "guardrail/delivery.py",
         "guardrail/errors.py",
         "guardrail/execution.py",
+        "guardrail/outputs/running.py",
         "guardrail/policy.py",
     }
 
