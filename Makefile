@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
+VALIDATORS := .venv-validators
 PIP := -m pip --disable-pip-version-check --quiet
 
 # A lock file is whole: with --no-deps nothing is resolved again, whatever has been published since.
@@ -58,13 +59,24 @@ $(DOJO)/.ready: examples/requirements-agentdojo.lock pyproject.toml
 agentdojo: $(DOJO)/.ready ## AgentDojo through the real adapter; ARGS="--every 10" for a sample
 	@$(DOJO)/bin/python examples/agentdojo $(ARGS)
 
+$(VALIDATORS)/.ready: tests/validators/requirements.lock
+	@echo "Setting up $(VALIDATORS) …"
+	@test -x $(VALIDATORS)/bin/python || $(PYTHON) -m venv $(VALIDATORS)
+	@$(VALIDATORS)/bin/python $(PIP) install --require-hashes --no-deps -r tests/validators/requirements.lock
+	@touch $@
+
+validators: $(VALIDATORS)/.ready $(READY) ## the tests of guardrails-ai's own validators, which need 330 MB of their own
+	@$(BIN)/python -m pytest -n 0 tests/validators $(ARGS)
+
 lock: $(READY) ## resolve the lock files anew (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --group validators -o tests/validators/requirements.lock
 
 clean: ## everything that can be made again
-	rm -rf $(VENV) $(DOJO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOJO) $(VALIDATORS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup demo test soak lint types format bench agentdojo lock clean
+.PHONY: help setup demo test soak lint types format bench agentdojo validators lock clean
