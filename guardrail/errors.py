@@ -12,6 +12,7 @@
     ├── Denied                      the guard refused; nothing was executed
     │   ├── Rejected                a person said no, or nobody answered in time
     │   └── Waiting                 a person has not answered yet
+    ├── Unreviewed                  a sink was given what nobody has released for the user
     ├── UnknownOutcome              the call was started; whether it ran to its end is not known
     ├── Withheld                    the call ran; what it returned is not handed on, or not yet
     ├── ResultNotKept               the call ran before; its result could not be stored
@@ -106,6 +107,10 @@ class Rejected(Denied):
 
 class Waiting(Denied):
     """The call waits for a person, and this caller does not: nothing was executed yet."""
+
+
+class Unreviewed(GuardrailError):
+    """A sink was given what nobody has released for the user, who was told nothing."""
 
 
 class UnknownOutcome(_Answered):

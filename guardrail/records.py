@@ -38,6 +38,7 @@ Kind = Literal[
     "settled",  # how it ended
     "late",  # an outcome that came after the call was resolved without it; it changed nothing
     "resolved",  # a person said how an unknown outcome ended
+    "emission",  # a sink was given something for the user, and told it or refused
     "halted",  # a halt switch was turned on
     "unhalted",  # and off again
 ]

@@ -15,6 +15,7 @@ from guardrail.cli import (
     controls,
     demo,
     doctor,
+    outputs,
     packages,
     policies,
     runs,
@@ -75,6 +76,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "runs": runs.runs,
         "show": runs.show,
         "approvals": approvals.approvals,
+        "outputs": outputs.outputs,
         "doctor": doctor.doctor,
     },
     "Decide": {

@@ -19,6 +19,7 @@ from guardrail.ledger.answers import Answers
 from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, Hear, StorePolicy
+from guardrail.ledger.emissions import Emissions
 from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
@@ -46,6 +47,7 @@ class Ledger(Answers):
 
     Attributes:
         outbox: what channels have to tell people.
+        emissions: what users are told.
         flights: the calls that this process has in flight, of every guard over this ledger.
     """
 
@@ -56,10 +58,12 @@ class Ledger(Answers):
         writer: Writer,
         reader: Reader,
         outbox: Outbox,
+        emissions: Emissions,
         asking: Asking,
     ) -> None:
         """Use `Ledger.open`."""
         self.outbox = outbox
+        self.emissions = emissions
         self.flights = Flights()
         self._database = database
         super().__init__(key, writer, reader, asking)
@@ -104,7 +108,8 @@ class Ledger(Answers):
                 raise
         writer = Writer(database, found, lease=lease, clock=clock)
         reader = Reader(database, found, writer, clock)
-        return cls(database, found, writer, reader, Outbox(database, writer, clock), asking)
+        emissions = Emissions(database, writer, found)
+        return cls(database, found, writer, reader, Outbox(database, writer, clock), emissions, asking)
 
     def close(self) -> None:
         """Commit what is buffered and close. Closing twice does nothing.
