@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast, get_args
 
+from guardrail.outputs.check import CHECK_NAME
 from guardrail.pointers import tokens
 
 Verdict = Literal["allow", "ask", "deny"]
@@ -101,8 +102,9 @@ class Ask:
 class Obligation:
     """What has to be done to a call before it may run.
 
-    `redact`: value is a list of JSON pointers into the arguments whose values become "[redacted]".
-    `replace`: value maps JSON pointers into the arguments to new values.
+    `redact`: value is a list of JSON pointers into the arguments whose values become "[redacted]". Of an output:
+    pointers into it, and names of checks, whose findings become that.
+    `replace`: value maps JSON pointers into the arguments to new values; of an output, `""` is the whole of it.
     `deadline`: value is seconds.
     """
 
@@ -169,7 +171,7 @@ def most(approvers: Iterable[str]) -> int:
     return MAX_QUORUM if open_to_more else len(named)
 
 
-def fault(decision: object) -> str:
+def fault(decision: object, *, of_output: bool = False) -> str:
     """What is wrong with the answer of a policy, in words; empty where it is a well-formed decision.
 
     Whoever writes a policy in Python may return anything: types are hints there. What is not of the closed
@@ -185,7 +187,7 @@ def fault(decision: object) -> str:
         return "what it observed is not a tuple of well-formed Reason"
     if not _all(decision.asks, _is_ask) or bool(decision.asks) != (decision.effect == "ask"):
         return "an ask has a tuple of one or more well-formed Ask, and nothing else has any"
-    if not _all(decision.obligations, _is_obligation):
+    if not _all(decision.obligations, lambda item: _is_obligation(item, of_output=of_output)):
         return "its obligations are not a tuple of well-formed redact, replace or deadline"
     if not _all(decision.mask, _is_pointer):
         return "its mask is not a tuple of JSON pointers"
@@ -245,14 +247,20 @@ def _is_part(value: object) -> bool:
     return value != "" and _is_pointer(value)
 
 
-def _is_obligation(item: object) -> bool:
+def _is_redactable(value: object) -> bool:
+    """Whether this can be redacted in an output: a place in it, or what a check has found."""
+    return _is_pointer(value) or (isinstance(value, str) and CHECK_NAME.fullmatch(value) is not None)
+
+
+def _is_obligation(item: object, *, of_output: bool) -> bool:
     if not isinstance(item, Obligation):
         return False
     value: object = item.value
     if item.name == "redact" and isinstance(value, list | tuple):
-        return all(map(_is_part, cast("list[object] | tuple[object, ...]", value)))
+        is_meant = _is_redactable if of_output else _is_part
+        return all(map(is_meant, cast("list[object] | tuple[object, ...]", value)))
     if item.name == "replace" and isinstance(value, dict):
-        return all(map(_is_part, cast("dict[object, object]", value)))
+        return all(map(_is_pointer if of_output else _is_part, cast("dict[object, object]", value)))
     return item.name == "deadline" and _is_positive(value)
 
 

@@ -170,7 +170,9 @@ class _Asynchronous(Walk):
             case Execute():
                 return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
-                return self.review(step)
+                if self.guard.reviews_at_once:
+                    return self.review(step)
+                return await asyncio.to_thread(self.review, step)  # other people's checks take their time
             case Settle():
                 return await self.settle(step)
             case Refuse():

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -22,12 +20,14 @@ from guardrail.errors import ConfigError, InvalidArguments, InvalidTool, LedgerE
 from guardrail.execution import Attempt
 from guardrail.judging import Judge
 from guardrail.ledger import Ledger
-from guardrail.outcomes import Outcome, explain, readable
+from guardrail.outcomes import Outcome, readable
+from guardrail.outputs import ConfiguredCheck, default_checks
 from guardrail.policy import AllOf, Policy
 from guardrail.provenance import Source, Vouching
 from guardrail.registry import Registry
 from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
+from guardrail.saying import Saying
 from guardrail.settings import ToolSettings
 from guardrail.steps import Decided, Reviewed
 from guardrail.telemetry import CallSpan
@@ -40,7 +40,7 @@ _REMEMBERED: Final = 10_000
 """How many runs are remembered as started; starting one twice costs a commit and changes nothing."""
 
 
-class Guardrail:
+class Guardrail(Saying):
     """Stands between agents and their tools: understands, bounds, decides, admits, executes once, records.
 
     Args:
@@ -57,6 +57,7 @@ class Guardrail:
         outcome: `durable`, or `buffered`.
         strict: adapters refuse to wrap what has tools that cannot be guarded.
         hide: JSON pointers into arguments that nothing may show.
+        checks: what looks at outputs; None = `outputs.default_checks`.
         clock: the time, for tests.
 
     Raises:
@@ -79,6 +80,7 @@ class Guardrail:
         outcome: Durability = "durable",
         strict: bool = False,
         hide: Sequence[str] = (),
+        checks: Sequence[ConfiguredCheck] | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         check_choice("mode", mode, Mode)
@@ -111,8 +113,10 @@ class Guardrail:
                 if declared.folder is not None
             },
             hide=self._hide,
-            clock=clock or partial(datetime.now, UTC),
+            clock=clock,
+            checks=default_checks() if checks is None else checks,
         )
+        self.reviews_at_once = self._judge.is_quick
         self._attributes, self._principals = dict(agents or {}), dict(principals or {})
         self._agents: dict[tuple[str, ...], Agent] = {}
         self._started: set[tuple[str, str]] = set()
@@ -146,6 +150,7 @@ class Guardrail:
             outcome=config.outcome,
             strict=config.strict,
             hide=config.masking.hide,
+            checks=config.output_checks(),
         )
         guard._owned = [ledger, voting, registry, *([rego] if rego is not None else [])]
         return guard
@@ -391,7 +396,3 @@ class Guardrail:
         with CallSpan(call) as span:
             span.ended(outcome)
         return call, outcome
-
-    def explain(self, call: Call, outcome: Outcome) -> str:
-        """What a model reads in place of a result."""
-        return explain(call, replace(outcome, mask=outcome.mask or self._hide))

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from guardrail.admission import Released
+from guardrail import outputs
 from guardrail.boundaries import Boundaries
-from guardrail.calls import Call
+from guardrail.calls import Call, Trust
 from guardrail.config import Mode
-from guardrail.decisions import Decision, attended, refuse
-from guardrail.errors import InvalidArguments, PolicyError
+from guardrail.decisions import Decision, Reason, attended, refuse
+from guardrail.errors import CallError, InvalidArguments, PolicyError
 from guardrail.facts import extract
 from guardrail.ledger import Ledger
 from guardrail.obligations import as_obliged
 from guardrail.origins import Origins
+from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, run_checks, unlooked
 from guardrail.policy import AllOf, Output, PolicyInput
 from guardrail.provenance import Source
 from guardrail.provenance.sources import content_json
 from guardrail.registry import Registry
-from guardrail.releasing import labels_of, release_of, source_of
+from guardrail.releasing import EMIT, labels_of, release_of, source_of
 from guardrail.steps import Decided, Reviewed
 from guardrail.voting import Voting
 
@@ -49,7 +50,12 @@ class Judge:
         mode: `observe` decides and enforces nothing.
         folders: tool, as `server/name` → what its relative paths are relative to.
         hide: JSON pointers into arguments that nothing may show.
-        clock: the time.
+        clock: the time; None = this computer's.
+        checks: what looks at outputs, where a policy has something to say of them.
+
+    Attributes:
+        origins: what every run has seen.
+        is_quick: a review waits for no check that takes time.
     """
 
     def __init__(
@@ -63,7 +69,8 @@ class Judge:
         mode: Mode,
         folders: Mapping[str, Path],
         hide: Sequence[str],
-        clock: Callable[[], datetime],
+        clock: Callable[[], datetime] | None,
+        checks: Sequence[ConfiguredCheck],
     ) -> None:
         self.origins = Origins(ledger)
         self._policy = policy
@@ -74,7 +81,9 @@ class Judge:
         self._mode = mode
         self._folders = folders
         self._hide = hide
-        self._clock = clock
+        self._clock = clock or _utc_now
+        self._checks = tuple(checks)
+        self.is_quick = are_quick(self._checks) or not policy.reviews
         self._kept: set[str] = set()
 
     def decide(self, call: Call) -> Decision:
@@ -83,6 +92,8 @@ class Judge:
 
     def judge(self, call: Call) -> Decided:
         """What the line needs to know before it goes on with a call."""
+        if call.tool is EMIT:
+            return self._said(call)
         decision, given = self._stored(self._given(call))
         bounds, observe = self._boundaries, self._mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
@@ -96,6 +107,15 @@ class Judge:
             consent=self._voting.consent(call, decision.asks, given.json) if asks else None,
         )
 
+    def _said(self, call: Call) -> Decided:
+        """To say something is no action: what becomes of it is decided at its output."""
+        given, revision = self._given(call, network=False), self._policy.revision
+        reason = Reason(rule="guardrail.emit", message="what the user is told is decided as an output")
+        decision = Decision(effect="allow", reasons=(reason,), revision=revision)
+        if wrong := self._unkept(revision):
+            decision = refuse("policy.error", wrong, revision=revision)
+        return Decided(decision=decision, given=given.json, version=given.run.version)
+
     def review(self, call: Call, content: Any) -> Reviewed:
         """What is to become of what a call has returned.
 
@@ -106,28 +126,55 @@ class Judge:
         source = source_of(call, content)
         if not self._policy.reviews:
             return Reviewed(source=source, labels=self._new_labels(call, source))
-        output = Output(
-            content=content, bytes=len(content_json(content)), sink="agent", trust=call.tool.trust
-        )
-        decision, given = self._stored(
-            replace(self._given(call, network=False), point="output", output=output)
-        )
-        if decision.effect == "deny" and self._mode != "observe":
+        given = self._given(call, network=False)
+        output, checks = self._looked_at(call, content, given.run.labels)
+        decision, given = self._stored(replace(given, point="output", output=output))
+        if self._mode == "observe":
+            return self._released(call, decision, given, source)
+        if decision.effect == "deny":
             return _withheld(decision, given, source)
-        if decision.effect == "ask" and self._mode != "observe":
-            return self._held(call, decision, given, source)
-        changed = content if self._mode == "observe" else as_obliged(content, decision.obligations)
-        verdict: Released = "whole" if changed == content else "changed"
+        try:
+            changed = as_obliged(content, decision.obligations, checks)
+        except CallError as error:
+            unknown = refuse("obligation.failed", error.message, fix=error.fix, revision=decision.revision)
+            return _withheld(unknown, given, source)
         source = replace(source, content=changed)
+        if decision.effect == "ask":
+            return self._held(call, decision, given, source, changed=changed != content)
+        return self._released(call, decision, given, source, changed=changed != content)
+
+    def _looked_at(
+        self, call: Call, content: Any, labels: Sequence[str]
+    ) -> tuple[Output, tuple[CheckResult, ...]]:
+        """The output as policies see it, with what the checks have found."""
+        told = call.tool is EMIT  # an agent's words are as trusted as what its run has seen
+        trust: Trust = call.tool.trust if not told else "untrusted" if "untrusted" in labels else "trusted"
+        sink: Sink = "user" if told else "agent"
+        try:
+            looked = outputs.Output.of(
+                content, sink=sink, trust=trust, tool=call.tool.title, agent=call.agent.id
+            )
+            checks = run_checks(looked, self._checks)
+        except InvalidArguments as error:
+            checks = unlooked(self._checks, error.message)
+        size, found = len(content_json(content)), tuple(result.as_json() for result in checks)
+        return Output(content=content, bytes=size, sink=sink, trust=trust, checks=found), checks
+
+    def _released(
+        self, call: Call, decision: Decision, given: PolicyInput, source: Source, *, changed: bool = False
+    ) -> Reviewed:
         return Reviewed(
             source=source,
             labels=self._new_labels(call, source),
-            released=verdict,
+            released="changed" if changed else "whole",
             decision=decision,
-            given=given.json if verdict == "whole" else _without_content(given),
+            given=_without_content(given) if changed else given.json,
+            changed=changed,
         )
 
-    def _held(self, call: Call, decision: Decision, given: PolicyInput, source: Source) -> Reviewed:
+    def _held(
+        self, call: Call, decision: Decision, given: PolicyInput, source: Source, *, changed: bool
+    ) -> Reviewed:
         """People are asked, about a call that hands the output on."""
         try:
             release = release_of(call, source.content)
@@ -143,6 +190,7 @@ class Judge:
             release=release,
             version=given.run.version,
             consent=self._voting.consent(release, decision.asks, given.json),
+            changed=changed,
         )
 
     def _new_labels(self, call: Call, source: Source) -> tuple[str, ...]:
@@ -206,3 +254,7 @@ def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewe
 def _without_content(given: PolicyInput) -> bytes:
     """What was not handed on is not kept either."""
     return replace(given, output=replace(given.output, content=None)).json
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from guardrail.calls import Call
-from guardrail.canonical import canonical, thaw
 from guardrail.decisions import Obligation
-from guardrail.outputs import REDACTED
+from guardrail.outputs import REDACTED, CheckResult, redacted
 from guardrail.pointers import places, tokens
 
 
@@ -39,27 +38,27 @@ def with_value(arguments: dict[str, Any], pointer: str, value: Any) -> dict[str,
     return arguments
 
 
-def as_obliged(content: Any, obligations: Sequence[Obligation]) -> Any:
+def as_obliged(content: Any, obligations: Sequence[Obligation], checks: Sequence[CheckResult]) -> Any:
     """An output as the policy wants it; the same where it wants no change.
 
     Args:
         content: a JSON value.
-        obligations: pointers lead into the content.
+        obligations: pointers lead into the content, and names are those of checks.
+        checks: what was found in it.
+
+    Raises:
+        InvalidArguments: what is to be redacted is not known.
     """
-    whole = thaw(canonical({"content": content}))
+    redact: list[str] = []
+    edits: dict[str, Any] = {}
     for obligation in obligations:
-        if obligation.name == "deadline":
-            continue
-        edits = (
-            dict.fromkeys(cast("list[str]", obligation.value), REDACTED)
-            if obligation.name == "redact"
-            else cast("dict[str, Any]", obligation.value)
-        )
-        for pointer, value in edits.items():
-            for place in list(places(whole, f"/content{pointer}")):
-                if place.reached:
-                    _put(whole, tokens(place.pointer), value)
-    return whole["content"]
+        if obligation.name == "redact":
+            redact += cast("list[str]", obligation.value)
+        elif obligation.name == "replace":
+            edits |= cast("dict[str, Any]", obligation.value)
+    if not (redact or edits):
+        return content
+    return redacted(content, redact=redact, replace=edits, checks=checks)
 
 
 def deadline(call: Call, obligations: Sequence[Obligation]) -> float | None:

@@ -15,6 +15,7 @@ from guardrail.calls import Call
 from guardrail.ledger import Ledger
 from guardrail.policy import RunState
 from guardrail.provenance import Seen, Source, Vouching
+from guardrail.releasing import EMIT
 
 _MAX_CHARACTERS: Final = 16_000_000
 """How much text of all runs is kept in memory; runs that were not used for longest are read again."""
@@ -41,7 +42,8 @@ class _Known:
         if name not in self.names:
             self.names.add(name)
             self.count += 1
-            self.seen.add(source)
+            if source.tool != EMIT.title:  # an agent's own words: no value comes from there
+                self.seen.add(source)
 
 
 class Origins:

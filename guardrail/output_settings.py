@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from guardrail.durations import seconds
 from guardrail.mistakes import close_to
 from guardrail.outputs import ConfiguredCheck, Wanted, checks_of
+from guardrail.outputs.check import CHECK_NAME
 from guardrail.outputs.choice import DEFAULT
 from guardrail.patterns import ToolPattern
-
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
 def _tool(text: str) -> str:
@@ -23,7 +21,7 @@ def _tool(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not CHECK_NAME.fullmatch(text):
         raise ValueError("expected a short name of small letters, digits, '-' and '_'")
     return text
 

@@ -178,9 +178,18 @@ class AllOf:
 
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
-        asked = self._policies if given.point == "action" else filter(_reviews, self._policies)
-        said = [_asked(policy, given) for policy in asked]
-        return strictest(said, revision=_joined(*(decision.revision for decision in said)))
+        of_output = given.point == "output"
+        said = [
+            None if of_output and not _reviews(policy) else _asked(policy, given) for policy in self._policies
+        ]
+        try:  # the revision is that of all of them, also of those that were not asked
+            parts = [
+                _of(policy, _revision) if answer is None else answer.revision
+                for policy, answer in zip(self._policies, said, strict=True)
+            ]
+        except PolicyError as error:
+            return refuse("policy.error", error.message, fix=error.fix)
+        return strictest(filter(None, said), revision=_joined(*parts))
 
 
 @lru_cache(maxsize=64)
@@ -206,7 +215,7 @@ def _asked(policy: Policy, given: PolicyInput) -> Decision:
 def _answer(policy: Policy, given: PolicyInput) -> Decision:
     """What a policy decides; what is no well-formed decision is a deny that says so."""
     decision = policy.decide(given)
-    if wrong := fault(decision):
+    if wrong := fault(decision, of_output=given.point == "output"):
         message = f"{type(policy).__name__} gave no well-formed decision: {wrong}"[:500]
         return replace(
             refuse("policy.malformed", message, fix=_FAULTY), mask=("",)

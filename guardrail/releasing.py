@@ -49,6 +49,14 @@ RELEASE: Final = Tool(
     effect="write",
     idempotent=True,  # to hand it on twice does no harm; whether to, is asked again
 )
+EMIT: Final = Tool(
+    name="emit",
+    server=SERVER,
+    description="Tells the user something.",
+    schema={"type": "object", "properties": {"content": {}}, "required": ["content"]},
+    effect="read",
+    idempotent=True,  # it gives back what was released; telling it is the sink's
+)
 _MAX_ROUNDS: Final = 32
 _UNKEEPABLE: Final = Reason(
     rule="guardrail.release",
@@ -84,6 +92,8 @@ def source_of(call: Call, content: Any) -> Source:
 
 def labels_of(call: Call, source: Source) -> tuple[str, ...]:
     """What a run is labelled with once it has seen this: `untrusted`, `secret`, and what the tool declares."""
+    if call.tool is EMIT:
+        return ()  # the run has seen all of that already
     found = list(call.tool.labels)
     if source.is_untrusted and source.content not in ("", None, [], {}):
         found.append("untrusted")
@@ -112,11 +122,14 @@ def as_released(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> tuple
     match reviewed.released:
         case "withheld" if decision is not None:
             return withheld(decision.reasons), reviewed
-        case "held" if attempt.codec.dump(outcome.value) is None:
-            return withheld((_UNKEEPABLE,)), replace(reviewed, released="withheld")
-        case "changed":
-            value = attempt.codec.replaced(outcome.value, reviewed.source.content)
-            return replace(outcome, value=value), reviewed
+        case "held" | "changed":
+            if reviewed.changed or reviewed.released == "changed":
+                outcome = replace(
+                    outcome, value=attempt.codec.replaced(outcome.value, reviewed.source.content)
+                )
+            if reviewed.released == "held" and attempt.codec.dump(outcome.value) is None:
+                return withheld((_UNKEEPABLE,)), replace(reviewed, released="withheld")
+            return outcome, reviewed
         case _:
             return outcome, reviewed
 

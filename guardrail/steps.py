@@ -90,6 +90,7 @@ class Reviewed:
         release: where people are asked: the call that they let through.
         version: the version of the run's state that was read.
         consent: what people have said so far.
+        changed: an obligation has changed what is handed on.
     """
 
     source: Source
@@ -100,6 +101,7 @@ class Reviewed:
     release: Call | None = None
     version: int = 0
     consent: Consent | None = None
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,11 @@ class Surroundings(Protocol):
         """What is to happen with what the call has returned."""
         ...
 
+    @property
+    def reviews_at_once(self) -> bool:
+        """Whether a review takes no time that an event loop would notice."""
+        ...
+
     def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
         """What the call has returned is handed on: values of later calls may come from it."""
         ...

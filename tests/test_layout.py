@@ -21,7 +21,7 @@ LINE = [
     "outputs", "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking", "people", "scopes",
     "approvals", "standing", "grants", "outcomes", "flights", "channels", "telemetry", "admission", "execution",
     "merkle", "sealing", "records", "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins",
-    "walks", "drivers", "judging", "delivery", "resuming", "sinks",
+    "walks", "saying", "drivers", "judging", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from guardrail.outputs.check import (
 from guardrail.outputs.choice import BUILT_IN, Wanted, checks_of, default_checks
 from guardrail.outputs.output import Output, Sink, Text, Trust
 from guardrail.outputs.redaction import REDACTED, redacted
-from guardrail.outputs.running import are_quick, run_checks
+from guardrail.outputs.running import are_quick, run_checks, unlooked
 
 __all__ = [
     "BUILT_IN",
@@ -39,4 +39,5 @@ __all__ = [
     "default_checks",
     "redacted",
     "run_checks",
+    "unlooked",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from guardrail.outputs.output import Output, Text
 from guardrail.patterns import ToolPattern
+
+CHECK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+"""What a configured check may be called."""
 
 CheckVerdict = Literal["pass", "fail", "error", "skipped"]
 """What a check says. `error`: it could not look, which is no `pass`. `skipped`: it was not asked about this output."""

@@ -49,6 +49,25 @@ def run_checks(output: Output, checks: Sequence[ConfiguredCheck]) -> tuple[Check
     )
 
 
+def unlooked(checks: Iterable[ConfiguredCheck], why: str) -> tuple[CheckResult, ...]:
+    """The results where there is no output that checks could look at.
+
+    Args:
+        checks: which would have looked.
+        why: what is wrong with the output, without what is in it.
+    """
+    return tuple(
+        CheckResult(
+            name=check.name,
+            version=str(check.check.version),
+            verdict="error",
+            required=check.required,
+            message=_without_secrets(why),
+        )
+        for check in checks
+    )
+
+
 def are_quick(checks: Iterable[ConfiguredCheck]) -> bool:
     """Whether `run_checks` waits for no thread, so that an event loop may run these in place."""
     return all(check.limit is None for check in checks)

@@ -5,6 +5,8 @@
      "allow": [{"rule", "message", "fix"?, "obligations"?: {"redact"?, "replace"?, "deadline"?}}],
      "mask":  ["/pointer/into/the/arguments"]}
 
+`redact` and `replace` mean more of an output than of arguments; who asks makes sure that they fit (`decisions.fault`).
+
 An absent list is an empty one. Everything else that is not exactly this form is a deny that says so:
 a policy that answers `{"allow": false}` must never read like one that allows.
 """
@@ -28,6 +30,7 @@ from pydantic import (
 
 from guardrail.decisions import MAX_EXPIRY, MAX_QUORUM, Ask, Decision, Obligation, Reason, most, refuse
 from guardrail.durations import seconds
+from guardrail.outputs.check import CHECK_NAME
 from guardrail.pointers import tokens
 from guardrail.rego.interpreter import ENTRYPOINT, UNDEFINED
 
@@ -46,6 +49,15 @@ def _pointer(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    tokens(text)
+    return text
+
+
+def _redactable(text: str) -> str:
+    return text if CHECK_NAME.fullmatch(text) else _place(text)
+
+
 def _expiry(text: object) -> float:
     value = seconds(text)
     if value > MAX_EXPIRY:
@@ -56,6 +68,8 @@ def _expiry(text: object) -> float:
 _Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text[:MAX_MESSAGE])]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Pointer = Annotated[str, AfterValidator(_pointer)]
+_Place = Annotated[str, AfterValidator(_place)]
+_Redactable = Annotated[str, AfterValidator(_redactable)]
 
 
 class _Strict(BaseModel):
@@ -90,8 +104,8 @@ class _Ask(_Reason):
 
 
 class _Obligations(_Strict):
-    redact: Annotated[list[_Pointer], Field(min_length=1)] | None = None
-    replace: Annotated[dict[_Pointer, Any], Field(min_length=1)] | None = None
+    redact: Annotated[list[_Redactable], Field(min_length=1)] | None = None
+    replace: Annotated[dict[_Place, Any], Field(min_length=1)] | None = None
     deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     def obligations(self) -> Iterable[Obligation]:
