@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import MAX_EXPIRY, Ask, Decision, Obligation, Reason, fault
 from guardrail.errors import Denied
+from guardrail.facts import Facts
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
+from guardrail.policy import AllOf, PolicyInput, RunState
 
 REASON = Reason(rule="own.rule", message="m")
 ALLOW = Decision(effect="allow", reasons=(REASON,))
@@ -172,3 +175,31 @@ def test_a_policy_that_cannot_say_what_it_is_or_decides_is_a_deny(case: str, tmp
 )
 def test_a_well_formed_decision_is_none_of_that(decision: Decision):
     assert fault(decision) == ""
+
+
+@pytest.mark.parametrize(
+    ("obligation", "of_arguments", "of_output"),
+    [
+        (obliged("redact", ["/to"]), True, True),
+        (obliged("redact", ["secrets", ""]), False, True),
+        (obliged("replace", {"": "gone"}), False, True),
+        (obliged("redact", ["Not A Name"]), False, False),
+        (obliged("replace", {"secrets": 1}), False, False),
+    ],
+)
+def test_names_of_checks_and_the_whole_are_meant_of_outputs_only(
+    obligation: Decision, of_arguments: bool, of_output: bool
+):
+    assert (fault(obligation) == "", fault(obligation, of_output=True) == "") == (of_arguments, of_output)
+
+
+def test_those_that_are_not_asked_about_outputs_count_in_the_revision():
+    class Reviewing(Own):
+        reviews = True
+
+    everybody = AllOf([Own(ALLOW), Reviewing(ALLOW, revision="own-2")])
+    call = Call.of({}, run="r", id="1", agent=Agent(id="a"), tool=Tool(name="t"))
+    asked = PolicyInput(call=call, facts=Facts(), run=RunState(id="r", started=""), now="")
+    decisions = [everybody.decide(asked), everybody.decide(replace(asked, point="output"))]
+    assert [decision.revision for decision in decisions] == [everybody.revision] * 2
+    assert [len(decision.reasons) for decision in decisions] == [2, 1]

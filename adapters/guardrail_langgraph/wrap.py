@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.prebuilt import ToolNode
@@ -14,6 +14,7 @@ from guardrail.errors import ConfigError, InvalidTool
 from guardrail.guard import Guardrail
 from guardrail_langgraph.binding import SERVER, Binding, WithoutCheckpointer
 from guardrail_langgraph.coverage import items_of
+from guardrail_langgraph.finals import Finals, leave_finals, review_finals
 from guardrail_langgraph.interception import Interception, interception
 from guardrail_langgraph.net import Net, has_net, with_net, without_net
 from guardrail_langgraph.walk import Found, Graph, walk
@@ -33,6 +34,7 @@ def wrap(
     strict: bool | None = None,
     server: str = SERVER,
     without_checkpointer: WithoutCheckpointer = "deny",
+    emit: bool | Literal["wait", "answer"] = False,
 ) -> _G:
     """Guard every tool call of every agent in a compiled graph, in place. Doing so again is free.
 
@@ -44,6 +46,8 @@ def wrap(
         strict: refuse a graph with tools that no guard stands in front of; left out, as the guard is configured.
         server: whom the tools belong to: `SERVER/NAME` is how guardrail.toml declares them.
         without_checkpointer: what an `ask` does where the graph cannot pause: `deny` at once, or `wait`.
+        emit: what the graph says to the user is reviewed before its caller gets it. While people decide about that,
+            `wait` in place (True is that), or `answer` with the reason.
 
     Returns:
         The same graph. Where something is raised, it is as it was.
@@ -65,6 +69,8 @@ def wrap(
     for interceptor in [Interception(binding, node) for node, binding in bindings]:
         interceptor.install()
     _spread(Net(outermost), graphs)
+    if emit:
+        review_finals(graph, Finals(binding=outermost, waiting="wait" if emit is True else emit))
     return graph
 
 
@@ -117,6 +123,7 @@ def unwrap(graph: _G) -> _G:
     Returns:
         The same graph.
     """
+    leave_finals(graph)
     graphs, found = walk(graph)
     for node, _ in _tool_nodes(found):
         if (installed := interception(node)) is not None:
