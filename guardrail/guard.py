@@ -97,8 +97,7 @@ class Guardrail(Saying):
         self.registry, self.voting = registry or Registry(), voting or Voting(ledger)
         self.flights = ledger.flights
         self.mode: Mode = mode
-        self.buffered = outcome == "buffered"
-        self.strict = strict
+        self.buffered, self.strict = outcome == "buffered", strict
         self._tools = dict(tools or {})
         self._judge = Judge(
             policy=self.policy,

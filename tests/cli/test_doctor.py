@@ -29,7 +29,7 @@ def test_a_project_in_order_is_healthy(project: Any, guardrail: Guardrail, docum
     assert (guardrail("doctor").exit_code, found["healthy"]) == (0, True)
     assert [sign["about"] for sign in found["signs"]] == [
         "guardrail", "configuration", "mode", "policies", "policy revision", "ledger", "database", "journal",
-        "key", "lease", "adapter langgraph", "adapter slack",
+        "key", "lease", "adapter guardrails-ai", "adapter langgraph", "adapter slack",
     ]  # fmt: skip
     assert signs(found, "mode") == [("ok", "enforce")]
     assert signs(found, "journal") == [("ok", "wal")]
