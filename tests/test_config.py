@@ -16,8 +16,8 @@ from guardrail.bundles import Bundle, shipped_folder
 from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
-from guardrail.packs import DEFAULT
 from guardrail.output_settings import CheckSettings, OutputSettings
+from guardrail.packs import DEFAULT
 from guardrail.slack_settings import SlackSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
