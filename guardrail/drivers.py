@@ -70,8 +70,8 @@ class _Blocking(Walk):
 
     def perform(self, step: Step) -> Any:
         match step:
-            case Decide(call=call):
-                return self.decide(call)
+            case Decide():
+                return self.decide(step)
             case Admit():
                 return self.admit(step)
             case Execute():
@@ -162,9 +162,9 @@ class _Asynchronous(Walk):
     async def perform(self, step: Step) -> Any:
         match step:
             case Decide(call=call) if self.guard.registry.may_ask(call):
-                return await asyncio.to_thread(self.decide, call)
-            case Decide(call=call):
-                return self.decide(call)
+                return await asyncio.to_thread(self.decide, step)
+            case Decide():
+                return self.decide(step)
             case Admit():
                 return await self.admit(step)
             case Execute():

@@ -351,9 +351,9 @@ class Guardrail(Saying):
             span.ended(outcome)
             return outcome
 
-    def judge(self, call: Call) -> Decided:
+    def judge(self, call: Call, edited_by: str = "") -> Decided:
         """What the drivers need for a decision: facts, run state, policies, reservations."""
-        return self._judge.judge(call)
+        return self._judge.judge(call, edited_by)
 
     def review(self, call: Call, content: Any) -> Reviewed:
         """What the drivers need for a release: what becomes of what a call has returned."""

@@ -90,8 +90,13 @@ class Judge:
         """What the policies say of a call; nothing is stored."""
         return self._decided(self._given(call))
 
-    def judge(self, call: Call) -> Decided:
-        """What the line needs to know before it goes on with a call."""
+    def judge(self, call: Call, edited_by: str = "") -> Decided:
+        """What the line needs to know before it goes on with a call.
+
+        Args:
+            call: the call.
+            edited_by: the person whose arguments these are; empty = nobody has changed them.
+        """
         if call.tool is EMIT:
             return self._said(call)
         decision, given = self._stored(self._given(call))
@@ -104,7 +109,7 @@ class Judge:
             version=given.run.version,
             reservations=reservations if decision.effect != "deny" else (),
             observe=observe,
-            consent=self._voting.consent(call, decision.asks, given.json) if asks else None,
+            consent=self._voting.consent(call, decision.asks, given.json, edited_by) if asks else None,
         )
 
     def _said(self, call: Call) -> Decided:

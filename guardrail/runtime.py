@@ -60,7 +60,7 @@ def line(attempt: Attempt) -> Line:
     hidden: tuple[str, ...] = ()
     edit: Edited | None = None
     for _ in range(MAX_ROUNDS):
-        decided: Decided = yield Decide(call=call)
+        decided: Decided = yield Decide(call=call, edited_by="" if edit is None else edit.person)
         # What an edit put in stays hidden afterwards.
         hidden = tuple(dict.fromkeys((*hidden, *decided.decision.mask)))
         other = yield from _stopped_or_changed(attempt, call, decided)

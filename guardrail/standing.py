@@ -21,6 +21,7 @@ from guardrail.decisions import Reason
 from guardrail.people import People, Person
 from guardrail.rego.interpreter import UNDEFINED, RegoError
 from guardrail.rego.threads import Evaluator
+from guardrail.tiers import check_tiers
 
 ENTRY: Final = "data.guardrail.approval.decision"
 """The rule that is asked."""
@@ -88,11 +89,11 @@ class ApprovalPolicy:
         limit: seconds that an answer may take.
 
     Raises:
-        PolicyError: the bundle cannot be read.
+        PolicyError: the bundle cannot be read, or the shipped package would not read its tiers as they are meant.
     """
 
     def __init__(self, bundle: Bundle | None = None, *, limit: float = 1.0) -> None:
-        self._bundle = _with_package(bundle)
+        self._bundle = with_package(bundle)
         self._limit = limit
         self._evaluator = Evaluator()
 
@@ -222,8 +223,17 @@ def _nothing(message: str) -> Standing:
     return Standing(barred=(reason,))
 
 
-def _with_package(bundle: Bundle | None) -> Bundle:
+def with_package(bundle: Bundle | None) -> Bundle:
+    """The rules of a bundle with a package `guardrail.approval`: its own, or the shipped one.
+
+    Raises:
+        PolicyError: the shipped one would not read the tiers of the bundle's data as they are meant.
+    """
     modules: dict[str, Any] = {} if bundle is None else dict(bundle.rules)
-    if not any(APPROVAL_PACKAGE.search(source) for source in modules.values()):
-        modules[APPROVAL] = (shipped_folder() / APPROVAL).read_text(encoding="utf-8")
+    shipped = (shipped_folder() / APPROVAL).read_text(encoding="utf-8")
+    own = [source for source in modules.values() if APPROVAL_PACKAGE.search(source)]
+    if not own:
+        modules[APPROVAL] = shipped
+    if bundle is not None and own in ([], [shipped]):
+        check_tiers(bundle.data)
     return Bundle(modules=modules, data_json=b"{}" if bundle is None else bundle.data_json)

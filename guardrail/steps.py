@@ -17,9 +17,14 @@ from guardrail.provenance import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
-    """What do the policies say? Answered with `Decided`."""
+    """What do the policies say? Answered with `Decided`.
+
+    Attributes:
+        edited_by: the person whose arguments these are; empty = nobody has changed them.
+    """
 
     call: Call
+    edited_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,13 +179,14 @@ class Voting:
         """
         return self._open_to(approval, self.people.person(person))
 
-    def consent(self, call: Call, asks: tuple[Ask, ...], given: bytes) -> Consent:
+    def consent(self, call: Call, asks: tuple[Ask, ...], given: bytes, edited_by: str = "") -> Consent:
         """What people have said to a call that is about to be admitted, judged with the people as they are now.
 
         Args:
             call: the call.
             asks: what is asked for it now.
             given: its policy input, as JSON text.
+            edited_by: who has put its arguments in the place of others; empty = nobody has.
 
         Raises:
             LedgerError: the ledger cannot be read.
@@ -198,6 +199,8 @@ class Voting:
             judged, votes = _unasked(call, asks, found), ""
         else:
             return Consent(most=most)
+        if edited_by:  # whoever asked first may have been asked about a call that nobody had changed
+            judged = replace(judged, edited_by=edited_by)
         met = self._policy.judge(self._question(judged, given, standby), self.people).met
         scopes = tuple(item.id for item in standby)
         return Consent(approval=judged.id, votes=votes, remembered=scopes, met=met, most=most)

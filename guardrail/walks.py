@@ -15,7 +15,7 @@ from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
 from guardrail.provenance import Source
 from guardrail.registry import Registry
-from guardrail.steps import AwaitApproval, Decided, Execute, Review, Reviewed
+from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Review, Reviewed
 
 Waiting = Literal["wait", "suspend", "answer"]
 """While people decide: wait in place, suspend, or answer WAITING at once."""
@@ -57,7 +57,7 @@ class Surroundings(Protocol):
         """Whether outcomes ride the next commit."""
         ...
 
-    def judge(self, call: Call) -> Decided:
+    def judge(self, call: Call, edited_by: str = "") -> Decided:
         """Facts, run state and policies: what is to happen with the call."""
         ...
 
@@ -89,10 +89,10 @@ class Walk:
         self._entered: list[str] = []
         self._running: tuple[Call, Ticket] | None = None
 
-    def decide(self, call: Call) -> Decided:
+    def decide(self, step: Decide) -> Decided:
         """What the guard says of a call; where the ledger is lost, a deny."""
         try:
-            return self.guard.judge(call)
+            return self.guard.judge(step.call, step.edited_by)
         except LedgerError as error:
             return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
 

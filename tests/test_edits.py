@@ -9,6 +9,7 @@ from guardrail.errors import Conflict
 from guardrail.ledger import Ledger
 from guardrail.people import People, Person
 from guardrail.policy import PolicyInput
+from guardrail.scopes import Remembered
 from guardrail.testing import ScriptedPolicy
 from tests.payments import FINANCE, PEOPLE, Payments
 
@@ -94,6 +95,49 @@ def test_whoever_changed_the_arguments_does_not_approve_them_where_two_people_ha
         scene.vote(second, "ben")
     assert scene.vote(second, "eve").state == "pending"
     assert scene.vote(second, "joe").state == "approved"
+
+
+def test_an_edited_call_asks_apart_from_an_identical_one_that_nobody_changed(ledger: Ledger):
+    scene = Payments(ledger, PEOPLE, {"settings": {"two_person": True}})
+    plain = scene.ask(7)
+    edit(scene, scene.ask(5), 7)
+    own = scene.request(5, 2)
+    assert (own.id != plain.id, own.edited_by, own.count, ledger.approval(plain.id).count) == (
+        True,
+        "ben",
+        1,
+        1,
+    )
+    assert scene.ask(7).id == plain.id
+    assert [scene.vote(plain, person).state for person in ("ben", "eve")] == ["pending", "approved"]
+    assert (scene.walk(5, 2).heading, scene.sent) == ("WAITING", [])
+    with pytest.raises(Conflict, match=r"approval.two_person"):
+        scene.vote(own, "ben")
+
+
+def test_who_edits_into_a_call_that_waits_already_does_not_approve_it(ledger: Ledger):
+    scene = Payments(ledger, PEOPLE, {"settings": {"two_person": True}})
+    waiting = scene.request(7, 1)
+    edit(scene, scene.request(5, 1), 7)  # call-1 with 7, which waits: the same key
+    assert scene.request(5, 1) == waiting
+    assert [scene.vote(waiting, person).state for person in ("ben", "eve")] == ["pending", "approved"]
+    again = scene.request(5, 1)
+    assert (again.edited_by, [vote.person for vote in again.votes], scene.sent) == ("ben", ["ben", "eve"], [])
+    assert scene.vote(again, "joe").state == "approved"
+    assert (scene.walk(5, 1).value, scene.sent) == ("sent 7", [7])
+
+
+def test_who_edits_a_call_into_a_scope_of_his_own_is_not_one_of_two_people(ledger: Ledger):
+    scene = Payments(ledger, PEOPLE, {"settings": {"two_person": True}})
+    first = scene.ask(7)
+    for person in ("ben", "eve"):
+        scene.vote(first, person)
+        scene.voting.remember(first.id, person, Remembered(seconds=3600), channel="test")
+    edit(scene, scene.ask(5), 7)
+    second = scene.request(5, 2)
+    assert (second.edited_by, scene.sent) == ("ben", [])
+    assert scene.vote(second, "joe").state == "approved"
+    assert (scene.walk(5, 2).value, scene.sent) == ("sent 7", [7])
 
 
 def test_changed_arguments_stay_changed_when_the_policy_would_allow_the_first_ones_later(ledger: Ledger):

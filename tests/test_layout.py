@@ -19,7 +19,8 @@ ADAPTERS = sorted(
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "registry", "provenance",
     "outputs", "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking", "people", "scopes",
-    "approvals", "standing", "grants", "outcomes", "flights", "channels", "telemetry", "admission", "execution",
+    "approvals", "tiers", "standing", "grants", "outcomes", "flights", "channels", "telemetry", "admission",
+    "execution",
     "merkle", "sealing", "records", "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins",
     "walks", "saying", "drivers", "judging", "delivery", "resuming", "sinks",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from guardrail.approvals import Approval, Vote
 from guardrail.bundles import APPROVAL, Bundle, shipped_folder
 from guardrail.decisions import Ask
-from guardrail.errors import PreflightError
+from guardrail.errors import PolicyError, PreflightError
 from guardrail.people import People, Person
 from guardrail.rego import preflight
 from guardrail.rego.shapes import APPROVAL_INPUT, fields
@@ -131,6 +131,38 @@ def test_the_policy_sees_what_the_checks_believe_it_does():
         {"person": BEN.as_json(), "answer": "approve", "channel": "test", "at": "2026-01-01T00:01:00Z"}
     ]
     assert value["remembered"] == [{"id": "s", "person": BEN.as_json(), "at": "a", "until": "b"}]
+
+
+TIER: dict[str, Any] = {"tool": "bank/send_money", "argument": "amount", "over": 1, "quorum": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"tiers": [{**TIER, "above": 1}]}, "settings.tiers[0].above: there is no such key; did you mean 'over'?"),
+        ({"tiers": [TIER, {**TIER, "approver": ["x"]}]}, "tiers[1].approver: there is no such key; did you mean"),
+        ({"tiers": [{**TIER, "qorum": 2}]}, "did you mean 'quorum'?"),
+        ({"tiers": [{**TIER, "over": "1"}]}, "settings.tiers[0].over: Input should be a valid number"),
+        ({"tiers": [{**TIER, "quorum": 0}]}, "settings.tiers[0].quorum: Input should be greater than"),
+        ({"tiers": [{**TIER, "approvers": "role:cfo"}]}, "settings.tiers[0].approvers: Input should be"),
+        ({"tiers": [{**TIER, "tool": "bank/*"}]}, 'settings.tiers[0].tool: expected one tool as "server/name"'),
+        ({"tiers": [{**TIER, "tool": "send_money"}]}, "settings.tiers[0].tool: expected one tool"),
+        ({"tiers": [{name: TIER[name] for name in ("tool", "over")}]}, "settings.tiers[0].argument: Field required"),
+        ({"tiers": TIER}, "settings.tiers: Input should be a valid list"),
+        ({"two_person": "no"}, "settings.two_person: Input should be a valid boolean"),
+        ([], "settings: Input should be"),
+    ],
+)  # fmt: skip
+def test_tiers_that_would_not_be_read_as_they_are_meant_are_refused(settings: Any, why: str):
+    with pytest.raises(PolicyError) as caught:
+        ApprovalPolicy(Bundle.of({}, {"settings": settings}))
+    assert why in caught.value.message
+
+
+def test_a_package_of_ones_own_reads_tiers_of_its_own():
+    own = {"own.rego": ANYTHING.replace("{decision}", '{"barred": [], "met": true}')}
+    ApprovalPolicy(Bundle.of(own, {"settings": {"tiers": {"small": 5}}})).close()
+    ApprovalPolicy(Bundle.of({}, {"settings": {"tiers": [TIER], "hosts": ["example.com"]}})).close()
 
 
 RULE = """package guardrail.rules.x

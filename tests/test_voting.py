@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,18 @@ def test_an_approver_who_lost_the_role_does_not_count_at_the_use(ledger: Ledger)
         True,
     )
     assert after.voting.vote(second.id, "eve", "approve", channel="test").state == "approved"
+    assert (after.walk(5, 1).value, after.sent) == ("sent 5", [5])
+
+
+def test_two_people_are_two_who_may_answer_at_the_use_too(ledger: Ledger):
+    two: dict[str, Any] = {"data": {"settings": {"two_person": True}}, "approvers": ["role:finance"]}
+    before = Payments(ledger, **two)
+    request = before.ask()
+    assert [before.vote(request, person).state for person in ("ben", "eve")] == ["pending", "approved"]
+    after = Payments(ledger, People([FINANCE[0], Person(id="eve"), FINANCE[2]]), **two)
+    again = after.request(5, 1)
+    assert (ledger.approval(request.id).state, after.sent) == ("superseded", [])
+    assert after.vote(again, "joe").state == "approved"
     assert (after.walk(5, 1).value, after.sent) == ("sent 5", [5])
 
 

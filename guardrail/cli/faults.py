@@ -14,6 +14,7 @@ from guardrail.errors import ConfigError, PolicyError
 from guardrail.patterns import ToolPattern, tool_title
 from guardrail.rego import Finding, lint
 from guardrail.rego.findings import Severity
+from guardrail.standing import with_package
 
 
 def faults(path: Path) -> list[Finding]:
@@ -40,7 +41,10 @@ def _bundle_faults(config: Config) -> list[Finding]:
     folders = config.policy_paths
     try:
         bundle = config.bundle()
-        found = lint(bundle) if bundle is not None else []
+        if bundle is None:
+            return []
+        with_package(bundle)
+        found = lint(bundle)
     except PolicyError as error:
         return [Finding(file=_here(folders[0]), line=0, rule="bundle", message=error.message)]
     return [replace(finding, file=place(finding.file, folders)) for finding in found]

@@ -9,7 +9,8 @@ of a key counts. What is decided about reuse:
   approved the call, not one try of it. It must still meet what is asked now.
 - An attempt that ended `blocked` ran nothing; the next one asks anew.
 - Where an approved request does not meet what is asked now, a new request takes its place and keeps the votes.
-- Identical calls of one run that wait at once share one request. One yes runs one of them; the others ask anew.
+- Identical calls of one run that wait at once share one request. One yes runs one of them; the others ask anew. Calls
+  that come from an edit do not: people see who changed what, and that person's yes may not count.
 - Where a person changed the arguments, the call with the new ones goes down the line in place of this one.
 
 No policy is evaluated here: whether the answers are enough was judged before (`Consent`), and counts only while
@@ -47,7 +48,12 @@ _waiting = (
 _WAITING: Final = text(select(func.count()).select_from(schema.approvals).where(*_waiting))
 _SAME: Final = text(
     select(_approvals.id)
-    .where(*_waiting, _approvals.digest == bindparam("digest"), _approvals.asks == bindparam("asks"))
+    .where(
+        *_waiting,
+        _approvals.digest == bindparam("digest"),
+        _approvals.asks == bindparam("asks"),
+        _approvals.edits == "",
+    )
     .limit(1)
 )
 _EDITED: Final = text(select(_approvals.edited).where(_approvals.id == bindparam("id")))
@@ -210,10 +216,14 @@ def _request(
     turn: int,
     votes: tuple[Vote, ...] = (),
 ) -> Pending | Stopped:
-    call, asks = write.call, write.write.decision.asks
+    call, asks, edit = write.call, write.write.decision.asks, _edit_of(tx, write)
     asked = orjson.dumps([item.as_json() for item in asks]).decode()
     waiting = call.run, call.agent.id, tx.now
-    same = None if votes else tx.connection.execute(_SAME, (*waiting, call.digest, asked)).fetchone()
+    same = (
+        None
+        if votes or any(edit)
+        else tx.connection.execute(_SAME, (*waiting, call.digest, asked)).fetchone()
+    )
     if same is not None:
         approval = find(tx.connection, same[0])
         _note(tx, write, row, run, approval=approval.id, expires_at=approval.expires_at, carried=[])
@@ -221,18 +231,19 @@ def _request(
         consent = write.write.consent
         if consent is not None and tx.connection.execute(_WAITING, waiting).fetchone()[0] >= consent.most:
             return _too_many(call.agent.id, consent.most)
-        approval = _new(tx, write, row, run, asked, votes)
+        approval = _new(tx, write, row, run, asked, votes, edit)
     tx.insert(schema.proposals, (call.key, turn + 1, approval.id, 0))
     return Pending(approval=find(tx.connection, approval.id))
 
 
 def _new(
-    tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, asked: str, votes: tuple[Vote, ...]
-) -> Approval:
+    tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, asked: str, votes: tuple[Vote, ...],
+    edit: tuple[str, str],
+) -> Approval:  # fmt: skip
     call, number = write.call, secrets.token_hex(16)
     seconds = min((item.expires_in for item in write.write.decision.asks), default=0.0)
     expires = tx.time(tx.moment + timedelta(seconds=seconds))
-    edits, edited_by = _edit_of(tx, write)
+    edits, edited_by = edit
     fields: dict[str, Any] = {"edits": edits, "edited_by": edited_by} if edits else {}
     record = _note(
         tx, write, row, run, approval=number, expires_at=expires, carried=[vote.person for vote in votes], **fields

@@ -64,6 +64,20 @@ barred contains {
 }
 
 # METADATA
+# title: Tiers are written as they are read
+# description: Nobody can say what a tier that is written otherwise was meant to ask for, so nobody answers.
+# custom:
+#   rule: approval.tier
+#   atlas: [AML.T0053]
+barred contains {
+	"rule": "approval.tier",
+	"message": "a tier of settings.tiers is not written as tiers are",
+	"fix": "repair data.json: tool, argument and over, and approvers or quorum",
+} if {
+	is_broken
+}
+
+# METADATA
 # title: Everything that is asked for
 # description: What the policy asked for this call, and what the amount asks for besides.
 requirements := array.concat(input.request.asks, tiers_that_apply)
@@ -74,6 +88,7 @@ requirements := array.concat(input.request.asks, tiers_that_apply)
 default met := false
 
 met if {
+	not is_broken
 	every requirement in requirements {
 		is_number(requirement.quorum)
 		count(agreed(requirement)) >= requirement.quorum
@@ -94,7 +109,15 @@ agreed(requirement) := {person.id |
 	not edits_and_agrees(person)
 }
 
-everybody := {person.id | some person in yes; not edits_and_agrees(person)}
+# METADATA
+# title: Everybody who said yes
+# description: Somebody who may answer nothing that is asked is nobody here.
+everybody := {person.id |
+	some person in yes
+	some requirement in requirements
+	may_answer(requirement, person)
+	not edits_and_agrees(person)
+}
 
 yes contains vote.person if {
 	some vote in input.votes
@@ -144,11 +167,11 @@ names(person) := ({person.id} | {name | some name in person.principals}) | {spri
 # description: One whose argument is no number is in every tier of its tool.
 tiers_that_apply := [asked |
 	some tier in tiers
-	tier.tool == input.request.tool
+	object.get(tier, "tool", input.request.tool) == input.request.tool
 	not is_below(tier)
 	asked := {
 		"rule": "approval.tier",
-		"message": sprintf("%s is over %v", [tier.argument, tier.over]),
+		"message": sprintf("%v is over %v", [object.get(tier, "argument", "?"), object.get(tier, "over", "?")]),
 		"approvers": object.get(tier, "approvers", []),
 		"quorum": object.get(tier, "quorum", 1),
 	}
@@ -159,6 +182,25 @@ is_below(tier) if {
 	is_number(amount)
 	is_number(tier.over)
 	amount <= tier.over
+}
+
+# METADATA
+# title: A tier is written otherwise than tiers are
+default is_broken := false
+
+is_broken if {
+	some tier in tiers
+	not is_tier(tier)
+}
+
+is_tier(tier) if {
+	is_object(tier)
+	is_string(tier.tool)
+	is_string(tier.argument)
+	is_number(tier.over)
+	is_array(object.get(tier, "approvers", []))
+	is_number(object.get(tier, "quorum", 1))
+	count(object.keys(tier) - {"tool", "argument", "over", "approvers", "quorum"}) == 0
 }
 
 # METADATA

@@ -262,6 +262,19 @@ def test_what_the_pre_flight_refuses_is_a_finding(
     assert guardrail("check").exit_code == 1
 
 
+def test_a_tier_that_is_misspelt_is_a_finding(
+    guardrail: Guardrail, document: Document, write: Callable[[str, str], None]
+):
+    write(
+        "guardrail.toml",
+        "[agents.a]\ntools = ['t']\n[tools.t]\neffect = 'read'\n[policies]\npaths = ['rules']\n",
+    )
+    write("rules/small.rego", RULE)
+    write("rules/data.json", '{"settings": {"tiers": [{"tool": "a/b", "argument": "c", "above": 1}]}}')
+    assert ("rules", 0, "bundle", "error") in findings(document)
+    assert "settings.tiers[0].over: Field required" in guardrail("check").stdout
+
+
 def test_observed_rules_are_warned_of_and_have_to_exist(
     document: Document, write: Callable[[str, str], None]
 ):

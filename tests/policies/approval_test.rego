@@ -94,10 +94,25 @@ test_an_amount_that_is_none_is_in_every_tier if {
 	approval.met with input as below with data.settings.tiers as tiers
 }
 
-test_a_tier_that_is_written_wrongly_is_never_met if {
-	wrong := [object.union(tiers[0], {"approvers": "role:finance"})]
-	two := [yes("bob", ["finance"]), yes("joe", ["finance"])]
-	not approval.met with input as given([ask([], 1)], person("", []), two) with data.settings.tiers as wrong
+test_a_tier_that_is_written_wrongly_is_never_met_and_bars_everybody if {
+	two := given([ask([], 1)], person("bob", ["finance"]), [yes("bob", ["finance"]), yes("joe", ["finance"])])
+	every wrong in [
+		object.union(tiers[0], {"approvers": "role:finance"}),
+		object.union(tiers[0], {"approver": ["role:cfo"]}),
+		object.union(tiers[0], {"over": "1000"}),
+		object.remove(tiers[0], ["over"]),
+		object.remove(tiers[0], ["argument"]),
+		object.remove(tiers[0], ["tool"]),
+	] {
+		not approval.met with input as two with data.settings.tiers as [wrong]
+		rules(approval.barred) == {"approval.tier"} with input as two with data.settings.tiers as [wrong]
+	}
+}
+
+test_two_people_may_both_answer_what_is_asked if {
+	asked := given([ask(["role:finance"], 1)], person("", []), [yes("bob", ["finance"]), yes("joe", [])])
+	approval.met with input as asked
+	not approval.met with input as asked with data.settings.two_person as true
 }
 
 test_two_people_are_two_and_none_of_them_changed_the_arguments if {
