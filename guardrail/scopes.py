@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, cast
 
 from guardrail.canonical import canonical
-from guardrail.errors import GuardrailError
+from guardrail.errors import Conflict, GuardrailError, InvalidArguments
 
 _BOUNDS: Final = {"at_least", "at_most"}
 
@@ -47,6 +47,18 @@ class Remembered:
                     f"{name}: {pattern!r} is no pattern",
                     fix='write a text with "*", or a table with at_least, at_most or both',
                 )
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse patterns for arguments that the call does not have.
+
+        Raises:
+            Conflict: it has no such argument.
+        """
+        unknown = self.varying.keys() - arguments.keys()
+        if unknown:
+            raise Conflict(
+                f"the call has no argument {', '.join(sorted(unknown))}", fix="name one that it has"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,8 @@ def _alike(before: Mapping[str, Any], now: Mapping[str, Any], varying: Mapping[s
 
 
 def _matches(value: object, pattern: Any) -> bool:
+    if not _is_pattern(pattern):
+        return False  # somebody has written it past `Remembered`
     if isinstance(pattern, str):
         return isinstance(value, str) and fnmatchcase(value, _literal(pattern))
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -127,6 +141,11 @@ def _literal(pattern: str) -> str:
 
 
 def _is_pattern(pattern: object) -> bool:
+    """Whether it is one, and can be stored as it is: JSON has no NaN, no infinities and no lone surrogates."""
+    try:
+        canonical(pattern)
+    except InvalidArguments:
+        return False
     if isinstance(pattern, str):
         return True
     if not isinstance(pattern, Mapping) or not pattern:

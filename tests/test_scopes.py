@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.errors import Conflict, GuardrailError
@@ -67,16 +67,28 @@ ANYTHING = st.integers(-(2**53) + 1, 2**53 - 1) | st.text(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["to", "amount", "note", "x"]), ANYTHING))
 def test_what_nobody_has_named_stays_as_it_was(arguments: dict[str, Any]):
     covered = scope(amount={"at_most": 10**9}).covers({**CALL, "arguments": arguments})
     assert not covered or {**arguments, "amount": 50} == CALL["arguments"]
 
 
-@pytest.mark.parametrize("pattern", [5, None, {}, {"at_most": "5"}, {"at_most": True}, {"over": 5}, ["x"]])
+NO_PATTERNS = [
+    5, None, {}, {"at_most": "5"}, {"at_most": True}, {"over": 5}, ["x"], {"at_most": float("inf")},
+    {"at_least": float("nan")}, {"at_least": 1, "at_most": 1e400}, {"at_most": 10**400}, {"at_most": None}, "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", NO_PATTERNS, ids=ascii)
 def test_what_is_no_pattern_is_refused(pattern: Any):
     with pytest.raises(GuardrailError, match="no pattern"):
         Remembered(seconds=60, varying={"amount": pattern})
+
+
+@pytest.mark.parametrize("pattern", NO_PATTERNS, ids=ascii)
+def test_what_is_stored_as_a_pattern_and_is_none_covers_nothing(pattern: Any):
+    assert not scope(amount=pattern).covers(with_arguments(amount=5))
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])

@@ -117,6 +117,8 @@ def approve(
             )
         voting.check(found.id, who.id)
         kept = ledger.approval_arguments(found.id)
+        if scope is not None:
+            scope.check(kept.arguments)
         arguments = shown_arguments(kept.arguments, kept.mask, settings, reveal=reveal)
         if not as_json:
             show_approval(output, found, arguments)

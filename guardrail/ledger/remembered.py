@@ -71,11 +71,7 @@ class RememberScope(Write):
     ) -> None:
         self._number, self._person, self._scope, self._channel = number, person, scope, channel
         call: dict[str, Any] = orjson.loads(given)
-        unknown = scope.varying.keys() - call["arguments"].keys()
-        if unknown:
-            raise Conflict(
-                f"the call has no argument {', '.join(sorted(unknown))}", fix="name one that it has"
-            )
+        scope.check(call["arguments"])
         self._tool_digest: str = call["tool"]["digest"]
         kept = {part: call[part] for part in ("agent", "principal", "tool", "arguments")}
         encode({"person": person, "channel": channel, "approval": number})

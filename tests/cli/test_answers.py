@@ -65,7 +65,18 @@ def test_a_yes_is_remembered_listed_and_forgotten(project: Any, guardrail: Guard
     assert project.send("bob", 400).startswith("WAITING")
 
 
-@pytest.mark.parametrize("options", [["--remember", "long"], ["--remember", "0h"], ["--remember", "30d"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--remember", "long"],
+        ["--remember", "0h"],
+        ["--remember", "30d"],
+        ["--remember", "8h", "--matching", "amount=..inf"],
+        ["--remember", "8h", "--matching", "amount=nan.."],
+        ["--remember", "8h", "--matching", "amount=..1e400"],
+        ["--remember", "8h", "--matching", "amuont=..5"],
+    ],
+)
 def test_what_cannot_be_remembered_is_not_approved_either(
     project: Any, guardrail: Guardrail, options: list[str]
 ):
