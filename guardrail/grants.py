@@ -6,6 +6,7 @@ tools holds the public keys only, so whoever controls that process and its datab
 
 The service signs at every vote that it casts, over all votes of the request so far: while more people have to
 agree, what it signs is `pending` and admits nothing, and at the next vote it tells which earlier votes are its own.
+Each request has its own grant: what was said to one is never signed for another, whatever became of it.
 """
 
 from __future__ import annotations
@@ -289,7 +290,8 @@ def check(grant: Grant, call: Call, approval: Approval, *, now: str, used: bool 
         raise Refused(f"it has expired at {grant.expires}")
 
 
-def unvouched(approval: Approval, grants: Iterable[Grant]) -> tuple[str, ...]:
-    """People whose votes on a request were not signed for, by any of these grants for the same call."""
-    known = [vote for grant in grants if grant.digest == approval.digest for vote in grant.votes]
+def unvouched(approval: Approval, grant: Grant | None) -> tuple[str, ...]:
+    """People whose votes on a request are not among those that its own grant was signed over."""
+    own = grant is not None and (grant.request, grant.digest) == (approval.id, approval.digest)
+    known = grant.votes if grant is not None and own else ()
     return tuple(vote.person for vote in approval.votes if GrantedVote.of(vote) not in known)

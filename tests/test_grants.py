@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from guardrail.calls import Agent, Call, Principal, Tool
 from guardrail.canonical import canonical
-from guardrail.errors import ConfigError, Conflict
+from guardrail.decisions import Decision
+from guardrail.errors import ConfigError, Conflict, Waiting
 from guardrail.execution import Attempt
 from guardrail.grants import Grant, PublicKeys, Refused, SignedGrant, SigningKey
 from guardrail.guard import Guardrail
@@ -26,6 +27,7 @@ from guardrail.ledger import Ledger
 from guardrail.ledger.connection import driver
 from guardrail.ledger.granting import Asking
 from guardrail.outcomes import explain
+from guardrail.policy import PolicyInput
 from guardrail.testing import ScriptedPolicy, decision
 from tests.ledger.conftest import Clock
 
@@ -42,16 +44,19 @@ class Line:
         self.agent = self.opened(Asking(keys=KEY.public))
         self.service = self.opened(Asking(keys=KEY.public, signing=KEY))
         self.sent: list[int] = []
-        asked = decision("ask", quorum=quorum, expires_in=600.0)
-        self._guard = Guardrail(policy=ScriptedPolicy(lambda _: asked), ledger=self.agent, clock=clock)
+        self.quorum = quorum
+        self._guard = Guardrail(policy=ScriptedPolicy(self._decide), ledger=self.agent, clock=clock)
+
+    def _decide(self, _: PolicyInput) -> Decision:
+        return decision("ask", quorum=self.quorum, expires_in=600.0)
 
     def opened(self, asking: Asking) -> Ledger:
         return Ledger.open(self.path, clock=self.clock, asking=asking)
 
-    def send(self, amount: int = 500) -> str:
+    def send(self, amount: int = 500, number: int = 1) -> str:
         """The same call each time, or what its agent reads in place of a result."""
         call = Call.of(
-            {"amount": amount}, run="run-1", id="1", tool=Tool(name="send_money"), agent=Agent(id="payer"),
+            {"amount": amount}, run="run-1", id=str(number), tool=Tool(name="send_money"), agent=Agent(id="payer"),
             principal=Principal(id="user:anna"),
         )  # fmt: skip
 
@@ -62,8 +67,8 @@ class Line:
         outcome = self._guard.perform(Attempt(call=call, invoke=act), waiting="answer")
         return outcome.value if outcome.status == "returned" else explain(call, outcome)
 
-    def ask(self) -> str:
-        assert self.send().startswith("WAITING")
+    def ask(self, number: int = 1) -> str:
+        assert self.send(number=number).startswith("WAITING")
         return self.agent.approvals("pending")[-1].id
 
     def execute(self, sql: str, *values: Any) -> None:
@@ -139,6 +144,108 @@ def test_the_service_signs_no_votes_that_it_has_not_cast(tmp_path: Path, clock: 
         line.service.vote(approval, "bob", "approve", channel="http")
     assert [vote.person for vote in line.agent.approval(approval).votes] == ["eve"]
     line.close()
+
+
+@pytest.mark.parametrize("ending", ["rejected", "consumed", "pending", "approved"])
+def test_a_vote_that_was_signed_under_another_request_is_not_signed_along(
+    tmp_path: Path, clock: Clock, ending: str
+) -> None:
+    """Somebody who writes the file copies a vote, signed as it is, to a later request for the same call."""
+    line = Line(tmp_path, clock, quorum=2)
+    first = line.ask()
+    line.service.vote(first, "eve", "approve", channel="http")
+    match ending:
+        case "rejected":
+            line.service.vote(first, "joe", "reject", channel="http")
+        case "consumed" | "approved":
+            line.service.vote(first, "bob", "approve", channel="http")
+        case _:
+            line.execute("UPDATE approvals SET asks = '[]' WHERE id = ?", first)  # nobody shares it
+    if ending == "consumed":
+        assert line.send() == "sent 500"
+    second, sent = line.ask(2), list(line.sent)
+    line.execute(
+        "INSERT INTO votes SELECT ?, person, answer, channel, at, reason, opened FROM votes "
+        "WHERE approval = ? AND person = 'eve'", second, first
+    )  # fmt: skip
+    line.execute("INSERT INTO grants SELECT ?, body, signature FROM grants WHERE approval = ?", second, first)
+    with pytest.raises(Conflict, match=r"did not come through the service \(eve\)"):
+        line.service.vote(second, "bob", "approve", channel="http")
+    assert (line.send(number=2).split()[0], line.sent) == ("WAITING", sent)
+    line.close()
+
+
+def test_where_more_is_asked_by_now_everybody_is_asked_anew(tmp_path: Path, clock: Clock) -> None:
+    line = Line(tmp_path, clock)
+    first = line.ask()
+    line.service.vote(first, "eve", "approve", channel="http")
+    line.quorum = 2
+    second = line.ask()
+    assert (line.agent.approval(first).state, line.agent.approval(second).votes) == ("superseded", ())
+    for person in ("eve", "bob"):
+        line.service.vote(second, person, "approve", channel="http")
+    assert (line.send(), line.sent, line.agent.verify().ok) == ("sent 500", [500], True)
+    line.close()
+
+
+def test_where_no_grant_is_needed_votes_from_anywhere_count_and_nobody_signs_for_them(
+    tmp_path: Path, clock: Clock
+) -> None:
+    bare = Ledger.open(tmp_path / "guardrail.db", clock=clock)
+    service = Ledger.open(tmp_path / "guardrail.db", clock=clock, asking=Asking(signing=KEY))
+    asked = decision("ask", quorum=2)
+    guard = Guardrail(policy=ScriptedPolicy(lambda _: asked), ledger=bare, clock=clock)
+    tool = guard.tool(lambda amount: f"sent {amount}", agent="payer", name="send_money", waiting="answer")
+    with guard.run("run-1"):
+        for first, second, signed in (
+            (bare, service, False),
+            (service, bare, True),
+            (service, service, True),
+        ):
+            with pytest.raises(Waiting):
+                tool(1)
+            (request,) = bare.approvals("pending")
+            first.vote(request.id, "eve", "approve", channel="cli")
+            assert second.vote(request.id, "bob", "approve", channel="http").state == "approved"
+            assert (bare.grant(request.id) is not None) == signed
+    service.close()
+    bare.close()
+
+
+def test_one_yes_runs_a_call_once_whatever_somebody_writes_into_its_row(line: Line, clock: Clock) -> None:
+    approval, *_ = granted(line)
+    assert line.send() == "sent 500"
+    for state in ("asked", "suspended"):
+        line.execute("UPDATE calls SET state = ?", state)
+        line.execute(
+            "UPDATE approvals SET state = ? WHERE id = ?",
+            "approved" if state == "asked" else "consumed",
+            approval,
+        )
+        assert "this call does not stand as it was last recorded" in line.send()
+        clock.forward(days=300)
+    assert (line.sent, line.agent.verify().ok) == ([500], False)
+
+
+@pytest.mark.parametrize("state", ["asked", "suspended"])
+def test_a_yes_that_was_used_twice_is_found_afterwards(line: Line, state: str) -> None:
+    """Somebody hides from the admission what was recorded, and puts it back once the call has run again."""
+    approval, *_ = granted(line)
+    assert line.send() == "sent 500"
+    assert line.agent.verify().ok
+    line.execute("UPDATE calls SET state = ?", state)
+    line.execute("UPDATE approvals SET state = 'approved' WHERE id = ?", approval)
+    line.execute("CREATE TABLE kept AS SELECT * FROM records WHERE id = (SELECT record FROM calls)")
+    line.execute("DROP TRIGGER records_no_update")
+    line.execute(
+        "UPDATE records SET body = CAST(replace(CAST(body AS TEXT), '\"state\":\"returned\"', ?) AS BLOB) "
+        "WHERE id = (SELECT record FROM calls)", f'"state":"{state}"'
+    )  # fmt: skip
+    assert line.send() == "sent 500"
+    line.execute("UPDATE records SET body = (SELECT body FROM kept) WHERE id = (SELECT id FROM kept)")
+    assert line.sent == [500, 500]
+    found = line.agent.verify()
+    assert [fault.what for fault in found.faults] == [f"approval {approval} was used more than once"]
 
 
 def test_what_is_signed_while_more_people_have_to_agree_admits_nothing(tmp_path: Path, clock: Clock) -> None:

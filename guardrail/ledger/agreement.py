@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, or_, select
 
 from guardrail.canonical import digest
 from guardrail.ledger import schema
@@ -39,6 +39,12 @@ _VOTES: Final = text(select(schema.votes.c.approval, schema.votes.c.person, sche
 _SCOPES: Final = text(
     select(schema.remembered.c.id, schema.remembered.c.person, schema.remembered.c.forgotten_by)
 )
+_records = schema.records.c
+_SETTLED: Final = text(
+    select(_records.body).where(
+        _records.run == bindparam("run"), or_(_records.kind == "settled", _records.kind == "resolved")
+    )
+)
 _HALTS: Final = text(select(schema.controls.c.scope))
 _LABELS: Final = text(select(schema.runs.c.id, schema.runs.c.labels))
 _TOOLS: Final = text(select(schema.tools.c.digest, schema.tools.c.definition))
@@ -49,6 +55,9 @@ _QUIET: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "settled": (b"{", b'"kind":"settled","labels":[],"log":%d,"move":'),
 }
 """What a record that says no more than that a call moved holds, in this order; the log's number is to be filled in."""
+
+_GOES_ON: Final = {"suspended", "raised", "unknown"}
+"""The states from which a call is admitted again under the approval that it has used."""
 
 _FORWARD: Final = {"pending": 0, "approved": 1}
 """How far along an approval's states are; all others are ends."""
@@ -119,6 +128,7 @@ class Agreement:
         self._differing: list[Disagreement] = []
         self._counted = self._moves = 0
         self._approvals: dict[str, str] = {}
+        self._uses: dict[str, list[tuple[str, str, int]]] = {}
         self._votes: set[tuple[str, str, str]] = set()
         self._halts: Counter[str] = Counter()
         self._labels: dict[str, set[str]] = {}
@@ -147,7 +157,10 @@ class Agreement:
                     self._labels.setdefault(fields["run"], set()).update(fields["labels"])
             elif kind == "admitted":
                 if b'"approval":"' in body:
-                    self._reach(orjson.loads(body)["approval"], "consumed")
+                    fields = orjson.loads(body)
+                    self._reach(fields["approval"], "consumed")
+                    use = fields["run"], fields["call"], fields["move"]
+                    self._uses.setdefault(fields["approval"], []).append(use)
             elif kind == "begun":
                 self._runs += 1
             elif kind in _RARE:
@@ -211,6 +224,7 @@ class Agreement:
         for name in sorted(states.keys() | self._approvals.keys()):
             yield from _differ(f"approval {name}", states.get(name), self._approvals.get(name))
         yield from self._about_requests(connection)
+        yield from self._about_uses(connection)
         votes = {(row[0], row[1], row[2]) for row in connection.execute(_VOTES).fetchall()}
         for approval, person, answer in sorted(votes ^ self._votes):
             where = (
@@ -251,6 +265,23 @@ class Agreement:
             }  # fmt: skip
             if any(fields.get(key) != said for key, said in stored.items()):
                 yield None, None, f"the request of approval {name} is not the one that was recorded"
+
+    def _about_uses(self, connection: Connection) -> Iterator[Disagreement]:
+        """An approval is used once: further admissions under it are of a call that goes on."""
+        for name, uses in sorted(self._uses.items()):
+            if len(uses) == 1:
+                continue
+            ends: set[tuple[str, int]] = set()
+            for run in {run for run, _, _ in uses}:
+                told = (orjson.loads(body) for (body,) in connection.execute(_SETTLED, (run,)))
+                ends |= {
+                    (fields["call"], fields["move"])
+                    for fields in told
+                    if fields.get("state") in _GOES_ON and "move" in fields
+                }
+            first = [use for use in uses if (use[1], use[2] - 1) not in ends]
+            if len(first) > 1 or len({call for _, call, _ in uses}) > 1:
+                yield None, None, f"approval {name} was used more than once"
 
     def _about_scopes(self, connection: Connection) -> Iterator[Disagreement]:
         recorded = {

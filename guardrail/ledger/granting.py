@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 _grants, _approvals = schema.grants.c, schema.approvals.c
 _ONE: Final = text(select(_grants.body, _grants.signature).where(_grants.approval == bindparam("approval")))
-_OF_CALL: Final = text(
-    select(_grants.body, _grants.signature)
-    .join_from(schema.approvals, schema.grants, _approvals.id == _grants.approval)
-    .where(_approvals.run == bindparam("run"), _approvals.digest == bindparam("digest"))
-)
 _STORE: Final = text(
     insert(schema.grants)
     .prefix_with("OR REPLACE")
@@ -85,12 +80,12 @@ def refusal(
     return None
 
 
-def may_cast(tx: Transaction, asking: Asking, approval: Approval) -> None:
-    """Whether a yes to this request can be cast here.
+def may_cast(tx: Transaction, asking: Asking, approval: Approval) -> bool:
+    """Whether a yes to this request, which can be cast here, is to be signed.
 
     Raises:
-        Conflict: grants are required and this process signs none, earlier votes did not come through
-            the service, or what was shown is not what would run.
+        Conflict: grants are required and this process signs none or earlier votes did not come through
+            the service; or what was shown is not what would run.
     """
     if asking.signing is None:
         if asking.keys is not None:
@@ -98,9 +93,9 @@ def may_cast(tx: Transaction, asking: Asking, approval: Approval) -> None:
                 "a vote from here would not count: grants are required, and only the approval service signs them",
                 fix="approve through the service (`guardrail serve`): HTTP or Slack; a rejection counts from anywhere",
             )
-        return
-    strangers = unvouched(approval, _verified(tx, asking, asking.signing, approval))
-    if strangers:
+        return False
+    strangers = unvouched(approval, _signed_before(tx, asking, asking.signing, approval))
+    if strangers and asking.keys is not None:
         raise Conflict(
             f"votes on {approval.id} did not come through the service ({', '.join(strangers)}): it signs none of them",
             fix="reject it; the agent asks anew",
@@ -110,6 +105,9 @@ def may_cast(tx: Transaction, asking: Asking, approval: Approval) -> None:
             f"what is stored of {approval.id} is not the call that would run: nothing is signed",
             fix="reject it",
         )
+    return (
+        not strangers
+    )  # where no grant is needed, these votes count as they stand, and nobody signs for them
 
 
 def sign(tx: Transaction, asking: Asking, approval: Approval) -> None:
@@ -128,17 +126,16 @@ def sign(tx: Transaction, asking: Asking, approval: Approval) -> None:
     tx.connection.execute(_STORE, (approval.id, signed.body, signed.signature))
 
 
-def _verified(tx: Transaction, asking: Asking, own: SigningKey, approval: Approval) -> list[Grant]:
-    """The grants for the same call, under other requests too, that this service or its forerunner has signed."""
-    found: list[Grant] = []
-    for body, signature in tx.connection.execute(_OF_CALL, (approval.run, approval.digest)).fetchall():
-        signed = SignedGrant(body=bytes(body), signature=bytes(signature))
-        for keys in (own.public, asking.keys):
-            try:
-                found += [] if keys is None else [keys.verify(signed)]
-            except Refused:
-                continue
-    return found
+def _signed_before(tx: Transaction, asking: Asking, own: SigningKey, approval: Approval) -> Grant | None:
+    """What this service, or its forerunner, has signed of earlier votes on this request."""
+    signed = grant_of(tx.connection, approval.id)
+    for keys in (own.public, asking.keys):
+        try:
+            if keys is not None:
+                return keys.verify(signed)
+        except Refused:
+            continue
+    return None
 
 
 def _stated(tx: Transaction, approval: Approval) -> str | None:

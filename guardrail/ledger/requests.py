@@ -8,7 +8,8 @@ of a key counts. What is decided about reuse:
   reading or retrying tool, `unknown` with an idempotent one), goes on under the approval it has used: people
   approved the call, not one try of it. It must still meet what is asked now.
 - An attempt that ended `blocked` ran nothing; the next one asks anew.
-- Where an approved request does not meet what is asked now, a new request takes its place and keeps the votes.
+- Where an approved request does not meet what is asked now, a new request takes its place and keeps the votes; where
+  grants are required it keeps none, since what was signed for one request is not signed for another.
 - Identical calls of one run that wait at once share one request. One yes runs one of them; the others ask anew. Calls
   that come from an edit do not: people see who changed what, and that person's yes may not count.
 - Where a person changed the arguments, the call with the new ones goes down the line in place of this one.
@@ -56,6 +57,7 @@ _SAME: Final = text(
     )
     .limit(1)
 )
+_BODY: Final = text(select(schema.records.c.body).where(schema.records.c.id == bindparam("id")))
 _EDITED: Final = text(select(_approvals.edited).where(_approvals.id == bindparam("id")))
 
 Said = Approval | Pending | Moved | Edited | Stopped | None
@@ -76,6 +78,17 @@ _FOREIGN: Final = Stopped(
     )
 )
 """The answer where a request has been moved to a call that it was not made for."""
+_UNRECORDED: Final = Stopped(
+    reasons=(
+        Reason(
+            rule="guardrail.approval",
+            code="ledger",
+            message="this call does not stand as it was last recorded: somebody changed the ledger",
+            fix="have an operator run `guardrail verify`",
+        ),
+    )
+)
+"""The answer where a call that people said yes to was set back, so that it would run once more."""
 
 
 def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> Said:
@@ -111,6 +124,8 @@ def _agreed(
     tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, approval: Approval, *, turn: int
 ) -> Said:
     """What follows from an approval that people have given, used by this call, by another one, or by none yet."""
+    if row is not None and not _is_as_recorded(tx, row):
+        return _UNRECORDED
     used = approval.state == "consumed"
     goes_on = (
         row is not None and row.state in ("suspended", "raised", "unknown") and row.approval == approval.id
@@ -125,7 +140,18 @@ def _agreed(
     if used:
         return _request(tx, write, row, run, turn=turn)
     move(tx, approval, "superseded", kind="superseded")
-    return _request(tx, write, row, run, turn=turn, votes=approval.votes)
+    votes = approval.votes if write.asking.keys is None else ()
+    return _request(tx, write, row, run, turn=turn, votes=votes)
+
+
+def _is_as_recorded(tx: Transaction, row: CallRow) -> bool:
+    """Whether a call stands as its last record says: a yes runs it once, whatever somebody writes into its row."""
+    found = tx.connection.execute(_BODY, (row.record,)).fetchone()
+    if found is None:
+        return tx.wrote(row.record)
+    told: dict[str, Any] = orjson.loads(found[0])
+    said = told.get("call"), told.get("state"), told.get("move")
+    return said == (row.reference, row.state, row.moves)
 
 
 def _said_beforehand(

@@ -228,6 +228,10 @@ class Transaction:
             self._sealed[number] = sealed
         return number
 
+    def wrote(self, number: int) -> bool:
+        """Whether a record is one of this batch, which is not stored yet."""
+        return any(record[0] == number for record in self._records)
+
     def detail(self, number: int) -> dict[str, Any] | None:
         """The sealed detail of a record; None where it was erased."""
         if sealed := self._sealed.get(number):

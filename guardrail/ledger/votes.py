@@ -92,8 +92,7 @@ class CastVote(Write):
             check_floor(approval, self._person)
             if digest_of(approval.votes) != judged.votes:
                 raise Overtaken(f"somebody else has voted on {approval.id} meanwhile", fix="vote again")
-        if self._answer == "approve":
-            granting.may_cast(tx, self._asking, approval)
+        signs = self._answer == "approve" and granting.may_cast(tx, self._asking, approval)
         vote = (
             self._number, self._person, self._answer, self._channel, tx.now, self._reason, int(self._opened)
         )  # fmt: skip
@@ -104,7 +103,7 @@ class CastVote(Write):
             change(tx, approval, state)
         tx.record("voted", {**about(tx, approval), **self._fields, "state": state}, self._sealed)
         voted = find(tx.connection, self._number)
-        if state != "rejected":
+        if signs:
             granting.sign(tx, self._asking, voted)
         return voted
 
