@@ -316,7 +316,7 @@ class ServeSettings(Table):
         tokens: the file with the digests of the tokens.
         operators: who may lift halts over HTTP: ids of people, and `role:NAME`.
         body_bytes: how large a request's body may be.
-        body_within: until when it has to be there, in seconds.
+        body_within: until when it has to be there, in seconds; the headers before it have as long.
         connections: how many are answered at once.
     """
 

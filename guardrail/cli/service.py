@@ -220,6 +220,7 @@ def _place(settings: Config, *, host: str | None, port: int | None) -> Place:
         certificate=None if told.certificate is None else folder / told.certificate,
         certificate_key=None if told.certificate_key is None else folder / told.certificate_key,
         connections=told.connections,
+        within=told.body_within,
     )
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from guardrail.errors import ConfigError
+from guardrail.service.connections import prompt_within
 from guardrail.service.logs import event, log_to_standard_error
 
 _log: Final = logging.getLogger("guardrail.service")
@@ -29,6 +30,7 @@ class Place:
         certificate: for TLS, PEM; None = plain HTTP.
         certificate_key: its private key, PEM.
         connections: at once, at the most; more are answered 503.
+        within: seconds until when the headers of a request have to be there.
         grace: seconds for what is being answered when the service is told to stop.
     """
 
@@ -37,6 +39,7 @@ class Place:
     certificate: Path | None = None
     certificate_key: Path | None = None
     connections: int = 200
+    within: float = 10.0
     grace: float = 10.0
 
 
@@ -61,7 +64,7 @@ def run(app: ASGIApp, place: Place) -> None:
         ) from error
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
-        http="h11", ws="none", h11_max_incomplete_event_size=16_384, timeout_keep_alive=5,
+        http=prompt_within(place.within), ws="none", h11_max_incomplete_event_size=16_384, timeout_keep_alive=5,
         limit_concurrency=place.connections, timeout_graceful_shutdown=int(place.grace),
         ssl_certfile=place.certificate, ssl_keyfile=place.certificate_key,
     )  # fmt: skip

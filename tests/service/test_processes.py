@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,30 @@ def test_a_client_that_is_slow_or_sends_too_much_is_cut_off(deployment: Deployme
     with socket.create_connection(address) as crooked:
         crooked.sendall(head + b"Content-Length: -1\r\n\r\n")
         assert crooked.recv(100).startswith(b"HTTP/1.1 4")
+    assert service.stop() == 0
+
+
+def test_clients_that_say_nothing_shut_nobody_out(deployment: Deployment) -> None:
+    deployment.configure(CONFIG.replace("[serve]\n", "[serve]\nconnections = 5\n"))
+    service = deployment.serve()
+    address = ("127.0.0.1", httpx.URL(service.url).port or 0)
+    with ExitStack() as opened:
+        said = [
+            b"",
+            b"",
+            b"G",
+            b"GET / HTTP/1.1\r\nHost",
+            b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /he",
+            b"",
+        ]
+        silent = [opened.enter_context(socket.create_connection(address)) for _ in said]
+        for client, beginning in zip(silent, said, strict=True):
+            client.settimeout(30)
+            client.sendall(beginning)
+        for client in silent:
+            while client.recv(1_000):  # until the service closes it
+                pass
+        assert httpx.get(f"{service.url}/health").status_code == 200
     assert service.stop() == 0
 
 
