@@ -58,6 +58,7 @@ class Approval:
         edits: id of the request whose arguments a person changed, where this is the call with the new ones.
         edited_by: who changed them.
         count: how many identical calls wait here; one yes runs one of them.
+        changed_by: who put other arguments in the place of these, where that has superseded it.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Approval:
     edits: str | None = None
     edited_by: str | None = None
     count: int = 1
+    changed_by: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For listings: everything but the arguments, which are sealed."""
@@ -105,6 +107,7 @@ class Approval:
             "edits": self.edits,
             "edited_by": self.edited_by,
             "count": self.count,
+            "changed_by": self.changed_by,
         }
 
 
@@ -119,6 +122,7 @@ class Consent:
         votes: `digest_of` its votes.
         remembered: ids of the scopes that people remembered and that this call is in.
         met: whether this is enough for what is asked now.
+        alone: whether what was remembered is, without any vote.
         most: how many requests of one agent may wait in one run.
     """
 
@@ -126,6 +130,7 @@ class Consent:
     votes: str = ""
     remembered: tuple[str, ...] = ()
     met: bool = False
+    alone: bool = False
     most: int = 100
 
 
@@ -245,6 +250,13 @@ def tally(asks: Sequence[Ask], votes: Sequence[Vote]) -> Literal["pending", "app
 
 
 def already_decided(approval: Approval) -> str:
-    """The answer to a late or repeated vote."""
-    people = ", ".join(vote.person for vote in approval.votes)
-    return f"approval {approval.id} is already {approval.state}" + (f" by {people}" if people else "")
+    """The answer to a late or repeated vote: who decided it, where people did."""
+    match approval.state:
+        case "approved" | "consumed":
+            people = [vote.person for vote in approval.votes if vote.answer == "approve"]
+        case "rejected":
+            people = [vote.person for vote in approval.votes if vote.answer == "reject"]
+        case _:
+            people = [] if approval.changed_by is None else [approval.changed_by]
+    by = f" by {', '.join(people)}" if people else ""
+    return f"approval {approval.id} is already {approval.state}{by}"

@@ -57,7 +57,7 @@ def load(name: str, folder: Path) -> Resume:
 
 
 def waits(ledger: Ledger, approval: Approval) -> bool:
-    """Whether a request is decided, and its call has not gone on since.
+    """Whether a request is decided, and its call, or what a person made of it, has not gone on since.
 
     Raises:
         LedgerUnavailable: the ledger cannot be read.
@@ -65,9 +65,15 @@ def waits(ledger: Ledger, approval: Approval) -> bool:
     if approval.state in ("pending", "cancelled", "consumed"):
         return False
     try:
-        return ledger.call(approval.key).state == "asked"
+        asked = ledger.call(approval.key)
     except Conflict:
         return False
+    if approval.changed_by is None or asked.state != "asked":
+        return asked.state == "asked"
+    calls = ledger.calls(asked.run)
+    later = calls[[call.key for call in calls].index(asked.key) + 1 :]
+    same = asked.id, asked.scope, asked.agent, asked.tool
+    return all((call.id, call.scope, call.agent, call.tool) != same for call in later)
 
 
 class Resuming:

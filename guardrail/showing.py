@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard, cast
 
 from guardrail.approvals import Approval
 from guardrail.canonical import canonical
@@ -63,7 +63,9 @@ class Shown:
         hidden: JSON pointers to what is not shown.
         changes: what differs from the request whose arguments a person has changed into these.
         claimed: what the agent says of its own call. Nobody has checked it.
-        ended: how the call stands that was asked for; None where it has not been admitted.
+        ended: how the call stands that was asked for, or what a person made of it; None where it has not been admitted.
+        instead: what has taken the place of a superseded request: a person's `edit`, another `request`, or `nothing`,
+            since the policy, or what people have remembered, lets the call pass by now.
     """
 
     approval: Approval
@@ -73,6 +75,7 @@ class Shown:
     changes: tuple[Change, ...] = ()
     claimed: str = ""
     ended: CallState | None = None
+    instead: Literal["edit", "request", "nothing"] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -139,7 +142,7 @@ def show(ledger: Ledger, approval: str, *, key: bytes, hide: Iterable[str] = ())
     if found.edits is not None:
         before = _arguments(ledger, ledger.approval(found.edits), key=key, hide=tuple(hide))
         shown = replace(shown, changes=tuple(changes(before.arguments, shown.arguments)))
-    return replace(shown, ended=_ended(ledger, found))
+    return replace(shown, ended=_ended(ledger, found), instead=_instead(ledger, found))
 
 
 def why(ask: Ask) -> str:
@@ -193,12 +196,21 @@ def _arguments(ledger: Ledger, approval: Approval, *, key: bytes, hide: tuple[st
 
 
 def _ended(ledger: Ledger, approval: Approval) -> CallState | None:
-    """How the call stands that was admitted under this approval: the one that asked, or an identical one."""
+    """How the call stands that was admitted under this approval: the one that asked, an identical or an edited one."""
     try:
         first = ledger.call(approval.key)
     except Conflict:
         return None
     if first.approval == approval.id:
         return first.state
-    others = ledger.calls(approval.run) if approval.count > 1 else ()
+    others = ledger.calls(approval.run) if approval.count > 1 or approval.changed_by is not None else ()
     return next((call.state for call in others if call.approval == approval.id), None)
+
+
+def _instead(ledger: Ledger, approval: Approval) -> Literal["edit", "request", "nothing"] | None:
+    if approval.state != "superseded":
+        return None
+    if approval.changed_by is not None:
+        return "edit"
+    last = ledger.latest_approval(approval.key)
+    return "nothing" if last is None or last.id == approval.id else "request"

@@ -136,7 +136,8 @@ class Voting:
         """Say yes beforehand, for calls like one that this person has approved; answers the scope's id.
 
         It counts as this person's yes wherever a call is in the scope, so what needs two people needs two of them
-        to remember it. Every call that runs so names the scope in its record.
+        to remember it. Every call that runs so names the scope in its record. Requests that wait for no more than that
+        are superseded: their calls go on.
 
         Raises:
             Conflict: there is no such request, this person has not approved it, or a pattern is for no argument.
@@ -148,7 +149,12 @@ class Voting:
                 f"at most {self._remember_at_most:,.0f} seconds are remembered, not {scope.seconds:,.0f}",
                 fix="approvals.remember_at_most in guardrail.toml",
             )
-        return self._ledger.remember_scope(approval, who.id, scope, channel=channel)
+        number = self._ledger.remember_scope(approval, who.id, scope, channel=channel)
+        tool = self._ledger.approval(approval).tool
+        for waiting in self._ledger.approvals("pending"):
+            if waiting.tool == tool:
+                self._release(waiting)
+        return number
 
     def forget(self, scope: str, person: str) -> None:
         """Take a remembered yes back; everybody may, since that only means that people are asked again.
@@ -202,8 +208,26 @@ class Voting:
         if edited_by:  # whoever asked first may have been asked about a call that nobody had changed
             judged = replace(judged, edited_by=edited_by)
         met = self._policy.judge(self._question(judged, given, standby), self.people).met
+        alone = met and (not votes or self._is_alone(judged, given, standby))
         scopes = tuple(item.id for item in standby)
-        return Consent(approval=judged.id, votes=votes, remembered=scopes, met=met, most=most)
+        return Consent(
+            approval=judged.id, votes=votes, remembered=scopes, met=met, alone=bool(standby) and alone, most=most
+        )  # fmt: skip
+
+    def _is_alone(self, approval: Approval, given: bytes, standby: tuple[Standby, ...]) -> bool:
+        """Whether what people have said beforehand is enough without any vote."""
+        unasked = replace(approval, votes=())
+        return bool(standby) and self._policy.judge(self._question(unasked, given, standby), self.people).met
+
+    def _release(self, waiting: Approval) -> None:
+        """Let a call go on that waits for an answer which has been given beforehand by now."""
+        try:
+            given = self._ledger.approval_input(waiting.id)
+        except Conflict:
+            return  # erased: nobody knows what it was
+        standby = self._standby(orjson.loads(given)["tool"]["digest"], given)
+        if self._is_alone(waiting, given, standby):
+            self._ledger.release(waiting.id, tuple(item.id for item in standby))
 
     def _open_to(self, approval: str, who: Person) -> Approval:
         """The request, once it is known that this person may answer it."""

@@ -6,6 +6,7 @@ from typing import Any
 from guardrail.approvals import Approval
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, Call, Principal, Tool
+from guardrail.drivers import Waiting
 from guardrail.errors import InvalidArguments
 from guardrail.execution import Attempt
 from guardrail.guard import Guardrail
@@ -67,7 +68,7 @@ class Payments:
         """Answer a request."""
         return self.voting.vote(approval.id, person, answer, channel="test")
 
-    def walk(self, amount: int, turn: int) -> Outcome:
+    def walk(self, amount: int, turn: int, waiting: Waiting = "answer") -> Outcome:
         """Walk one call down the line, the first time or again, as a resumed graph does."""
 
         def send(call: Call) -> str:
@@ -83,4 +84,4 @@ class Payments:
             tool=SEND,
             principal=anna,
         )
-        return self.guard.perform(Attempt(call=call, invoke=send, validate=checked), waiting="answer")
+        return self.guard.perform(Attempt(call=call, invoke=send, validate=checked), waiting=waiting)

@@ -9,6 +9,7 @@ from guardrail.errors import Conflict
 from guardrail.ledger import Ledger
 from guardrail.people import People, Person
 from guardrail.policy import PolicyInput
+from guardrail.resuming import resume_all
 from guardrail.scopes import Remembered
 from guardrail.testing import ScriptedPolicy
 from tests.payments import FINANCE, PEOPLE, Payments
@@ -185,6 +186,25 @@ def test_an_obligation_changes_the_edited_arguments_too(ledger: Ledger):
     edit(scene, scene.ask(500), 300)
     outcome = scene.walk(500, 1)
     assert (outcome.value, scene.sent) == ("sent 75", [75])
+
+
+def test_a_run_whose_edited_call_has_gone_on_is_resumed_no_more(ledger: Ledger):
+    scene = Payments(ledger, up_to=100)
+    requests = [scene.ask(amount) for amount in (500, 600, 700)]
+    for request, amount in zip(requests, (100, 2_000_000, 300), strict=True):  # allowed, denied, asked about
+        edit(scene, request, amount)
+    resumed: list[str] = []
+
+    def resume(approval: Approval) -> None:
+        resumed.append(approval.id)
+        for turn, amount in enumerate((500, 600, 700), 1):
+            scene.walk(amount, turn)
+
+    assert ([len(resume_all(ledger, resume)) for _ in range(3)], scene.sent) == ([1, 0, 0], [100])
+    (again,) = ledger.approvals("pending")
+    scene.vote(again)
+    assert [len(resume_all(ledger, resume)) for _ in range(2)] == [1, 0]
+    assert (scene.sent, ledger.verify().ok) == ([100, 300], True)
 
 
 def test_one_person_who_is_gone_has_still_changed_the_arguments(ledger: Ledger):

@@ -1,5 +1,7 @@
 """A yes that is given beforehand: what is in a scope, for how long, and that every use of it says so."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from guardrail.errors import Conflict, GuardrailError
 from guardrail.ledger import Ledger
+from guardrail.outcomes import Outcome
 from guardrail.people import People, Person
 from guardrail.scopes import Remembered, Scope
 from tests.payments import FINANCE, Payments
@@ -163,6 +166,53 @@ def test_a_yes_beforehand_counts_while_the_person_may_answer(ledger: Ledger):
     after = Payments(ledger, People([Person(id="ben"), *FINANCE[1:]]), approvers=["role:finance"])
     after.turn = 1
     assert after.request(500, 2).state == "pending"
+
+
+def test_a_call_whose_shared_yes_is_used_runs_by_what_is_remembered(ledger: Ledger):
+    scene = Payments(ledger)
+    request = scene.ask(5)
+    assert scene.ask(5).id == request.id
+    scene.vote(request)
+    assert scene.walk(5, 1).value == "sent 5"
+    scene.voting.remember(request.id, "ben", Remembered(seconds=3600), channel="test")
+    assert (scene.walk(5, 2).value, scene.sent) == ("sent 5", [5, 5])
+
+
+def test_those_who_wait_go_on_once_a_yes_is_remembered_for_them(ledger: Ledger):
+    scene = Payments(ledger)
+    first = scene.ask(5)
+    scene.vote(first)
+    waiting, other = scene.ask(6), scene.ask(10)
+    ended: list[Outcome] = []
+
+    def wait(amount: int, turn: int) -> None:
+        ended.append(scene.walk(amount, turn, waiting="wait"))
+
+    threads = [threading.Thread(target=wait, args=(6, turn)) for turn in (2, 4)]
+    for thread in threads:
+        thread.start()
+    while ledger.approval(waiting.id).count < 2:
+        time.sleep(0.01)
+    upto = Remembered(seconds=3600, varying={"amount": {"at_most": 9}})
+    scene.voting.remember(first.id, "ben", upto, channel="test")
+    assert (ledger.approval(waiting.id).state, ledger.approval(other.id).state) == ("superseded", "pending")
+    for thread in threads:
+        thread.join(60)
+    assert ([outcome.value for outcome in ended], scene.sent) == (["sent 6"] * 2, [6, 6])
+    assert ledger.verify().ok
+
+
+def test_what_needs_two_people_waits_on_when_one_of_them_has_said_yes_beforehand(ledger: Ledger):
+    scene = Payments(ledger, quorum=2)
+    first = scene.ask(5)
+    for person in ("ben", "eve"):
+        scene.vote(first, person)
+    second = scene.ask(6)
+    upto = Remembered(seconds=3600, varying={"amount": {"at_most": 9}})
+    scene.voting.remember(first.id, "ben", upto, channel="test")
+    assert ledger.approval(second.id).state == "pending"
+    scene.voting.remember(first.id, "eve", upto, channel="test")
+    assert (ledger.approval(second.id).state, scene.walk(6, 2).value) == ("superseded", "sent 6")
 
 
 def test_a_request_that_waits_is_over_once_a_yes_is_remembered_for_it(ledger: Ledger):

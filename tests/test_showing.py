@@ -11,8 +11,10 @@ from guardrail.canonical import canonical
 from guardrail.errors import Waiting
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
+from guardrail.scopes import Remembered
 from guardrail.showing import Change, changes, show
 from guardrail.testing import ScriptedApprover, decision
+from tests.payments import Payments
 
 KEY = b"masking"
 JSON = st.recursive(
@@ -77,6 +79,28 @@ def test_votes_are_shown_with_their_reasons(guard_that: GuardThat, ledger: Ledge
     shown = show(ledger, approval, key=KEY)
     (vote,) = shown.approval.votes
     assert ("vote", rf"ben: reject at {vote.at} by cli no\u{{202e}}") in shown.facts
+
+
+def test_what_took_the_place_of_a_superseded_request_is_shown(ledger: Ledger):
+    scene = Payments(ledger)
+    edited, allowed, more, covered = (scene.ask(amount) for amount in (50, 40, 60, 70))
+    scene.voting.edit(edited.id, "ben", {"amount": 41}, channel="test")
+    scene.up_to = 45
+    assert [scene.walk(50, 1).value, scene.walk(40, 2).value] == ["sent 41", "sent 40"]
+    scene.vote(more)
+    scene.voting.remember(more.id, "ben", _upto(70), channel="test")
+    scene.asked["quorum"] = 2
+    scene.walk(60, 3)
+    shown = [show(ledger, request.id, key=b"k") for request in (edited, allowed, more, covered)]
+    assert [(it.approval.state, it.instead, it.ended) for it in shown] == [
+        ("superseded", "edit", "returned"), ("superseded", "nothing", None), ("superseded", "request", None),
+        ("superseded", "nothing", None),
+    ]  # fmt: skip
+    assert ledger.verify().ok
+
+
+def _upto(amount: int) -> Remembered:
+    return Remembered(seconds=3600, varying={"amount": {"at_most": amount}})
 
 
 def test_how_the_call_ended_is_shown_once_it_was_admitted(guard_that: GuardThat, ledger: Ledger):

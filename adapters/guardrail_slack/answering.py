@@ -133,7 +133,7 @@ class Answering:
     def _edit(self, submission: Submission, person: str) -> str:
         arguments, why = _arguments(submission), submission.typed[modals.WHY]
         self._voting.edit(submission.request, person, arguments, channel=MESSAGES, reason=why)
-        return "Your edit is a new request now: it is judged anew."
+        return "Your edit is a new call now: it is judged anew."
 
     # -- dialogs --------------------------------------------------------------------------------------
 

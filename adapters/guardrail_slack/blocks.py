@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from guardrail.approvals import ApprovalState
 from guardrail.showing import SPELLED_OUT, Change, Shown
 from guardrail.visible import visible
 from guardrail_slack.elements import (
@@ -32,15 +31,19 @@ APPROVE: Final = "guardrail.approve"
 REJECT: Final = "guardrail.reject"
 EDIT: Final = "guardrail.edit"
 
-_STANDS: Final[Mapping[ApprovalState, str]] = {
+_STANDS: Final[Mapping[str, str]] = {
     "pending": "A tool call waits for a person",
     "approved": "Approved: it runs once, when its agent goes on",
     "consumed": "Approved and used",
+    "superseded": "Superseded: nobody is asked any more",
     "rejected": "Rejected: nothing was executed",
     "expired": "Expired: nothing was executed",
     "cancelled": "Withdrawn: nothing was executed",
-    "superseded": "Edited: another request has taken its place",
+    "edit": "Edited: the call is judged anew with other arguments",
+    "request": "Something else is asked by now: another request has taken its place",
+    "nothing": "Not asked any more: the call may run without an answer",
 }
+"""By the state of a request; a superseded one by what has taken its place."""
 _ENDED: Final[Mapping[str, str]] = {
     "returned": "It ran and returned.",
     "raised": "It ran and raised an error.",
@@ -71,6 +74,10 @@ class Message:
         return {"text": self.text, "blocks": list(self.blocks)}
 
 
+def _stands(shown: Shown) -> str:
+    return _STANDS[shown.instead or shown.approval.state]
+
+
 def message(shown: Shown, *, link: str = "") -> Message:
     """The message about a request, as it stands now.
 
@@ -85,7 +92,7 @@ def message(shown: Shown, *, link: str = "") -> Message:
     else:
         short = _short(shown, link)
         blocks = [*short, _answers(shown, whole=False)] if pending else short
-    return Message(text=_STANDS[shown.approval.state], blocks=blocks)
+    return Message(text=_stands(shown), blocks=blocks)
 
 
 def can_approve(shown: Shown) -> bool:
@@ -101,7 +108,7 @@ def ended(shown: Shown) -> Message:
 
 def notice(shown: Shown, *, link: str = "") -> Message:
     """That somebody is asked, without anything of the call: for channels that cannot take an answer."""
-    text = _STANDS[shown.approval.state]
+    text = _stands(shown)
     return Message(text=text, blocks=[header(text), _elsewhere(shown, link)])
 
 
@@ -122,7 +129,7 @@ def _whole(shown: Shown) -> list[Block]:
     # what others say about the call may be cut; the call may not
     facts = [(name, clipped(value, _SAID) if name == "vote" else value) for name, value in shown.facts]
     blocks = [
-        header(_STANDS[shown.approval.state]),
+        header(_stands(shown)),
         framed("What is asked", table(facts)),
         framed(f"Arguments ({shown.extent})", "\n".join(shown.lines)),
     ]
@@ -142,7 +149,7 @@ def _short(shown: Shown, link: str) -> list[Block]:
     ]
     digest = [("size", clipped(shown.extent, 500)), ("digest", shown.approval.digest)]
     blocks = [
-        header(_STANDS[shown.approval.state]),
+        header(_stands(shown)),
         framed("What is asked, in short", table([*facts, *digest])),
     ]
     if shown.approval.state == "pending":

@@ -118,8 +118,14 @@ class Admitting(CallWrite):
         if approval is not None:
             requests.consume(tx, approval)
             row.approval = approval.id
+        elif requests.is_edit(tx, self):
+            row.approval = self.write.edits or ""  # whoever was asked first is told how it ends
         run.note(row, enter=True)
-        fields: dict[str, Any] = {"fence": row.fence, "approval": row.approval or None, "resumed": resumed}
+        fields: dict[str, Any] = {
+            "fence": row.fence,
+            "approval": None if approval is None else approval.id,
+            "resumed": resumed,
+        }
         if self.write.consent is not None and self.write.consent.remembered:
             fields["remembered"] = self.write.consent.remembered
         if over:

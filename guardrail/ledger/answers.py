@@ -13,7 +13,7 @@ from guardrail.ledger.granting import Asking
 from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.remembered import ForgetScope, RememberScope
-from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire
+from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire, Release
 from guardrail.ledger.waiting import Doorbell
 from guardrail.ledger.writer import Writer
 from guardrail.scopes import Remembered, Scope
@@ -92,7 +92,19 @@ class Answers:
         """
         return self._answered(Cancel(approval, key))
 
-    def _answered(self, write: CastVote | ChangeArguments | Cancel) -> Approval:
+    def release(self, approval: str, scopes: tuple[str, ...]) -> Approval:
+        """Ask nobody any more about a call for which people have said yes beforehand: it is judged anew.
+
+        Args:
+            approval: id of the request; one that does not wait stays as it is.
+            scopes: ids of the remembered scopes that are enough for it.
+
+        Raises:
+            Conflict: there is no such request.
+        """
+        return self._answered(Release(approval, scopes))
+
+    def _answered(self, write: CastVote | ChangeArguments | Cancel | Release) -> Approval:
         """Write an answer, and wake whoever waits for one."""
         found: Approval = self._writer.submit(write, alone=True)
         self._doorbell.ring()

@@ -36,6 +36,7 @@ _VOTES: Final = text(
     .where(_votes.approval == bindparam("id"))
     .order_by(_votes.at, _votes.person)
 )
+_EDIT: Final = text(select(schema.records.c.body).where(schema.records.c.id == bindparam("id")))
 _MOVE: Final = text(
     update(schema.approvals)
     .values(state=bindparam("new"))
@@ -47,7 +48,7 @@ def read_approval(connection: Connection, row: tuple[Any, ...]) -> Approval:
     """An approval from its row, with its votes."""
     (
         number, key, digest, run, agent, chain, principal, tool, asks, revision, requested, expires, _, state, edits,
-        edited_by, _,
+        edited_by, edited,
     ) = row  # fmt: skip
     votes = connection.execute(_VOTES, (number,)).fetchall()
     return Approval(
@@ -59,7 +60,14 @@ def read_approval(connection: Connection, row: tuple[Any, ...]) -> Approval:
             for person, answer, channel, at, reason, opened in votes
         ),
         edits=edits or None, edited_by=edited_by or None, count=connection.execute(_COUNT, (number,)).fetchone()[0],
+        changed_by=_editor(connection, edited) if edited else None,
     )  # fmt: skip
+
+
+def _editor(connection: Connection, record: int) -> str | None:
+    """Who changed the arguments, by the record of it; None while that is not stored yet."""
+    found = connection.execute(_EDIT, (record,)).fetchone()
+    return None if found is None else str(orjson.loads(found[0])["person"])
 
 
 def _ask(fields: dict[str, Any]) -> Ask:

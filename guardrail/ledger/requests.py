@@ -131,7 +131,9 @@ def _agreed(
         row is not None and row.state in ("suspended", "raised", "unknown") and row.approval == approval.id
     )
     if used and not goes_on:
-        return _request(tx, write, row, run, turn=turn)
+        consent = write.write.consent
+        beforehand = consent is not None and consent.alone
+        return None if beforehand else _request(tx, write, row, run, turn=turn)
     met = _is_met(write, approval)
     if met is None:
         return Moved()
@@ -163,11 +165,11 @@ def _said_beforehand(
         return False
     if not hold(tx, consent.remembered):
         return Moved()
-    if not consent.met or consent.approval:
+    if not consent.alone:
         return False
-    if approval is None or approval.state == "consumed":
+    if approval is None:
         return None
-    if approval.state in ("pending", "approved"):
+    if approval.state == "pending":
         move(tx, approval, "superseded", kind="superseded")
         return None
     return None if approval.state == "superseded" and edited(tx, approval) is None else False
@@ -303,6 +305,11 @@ def _note(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, *
     record = tx.record("asked", {**write.fields, **fields, "position": run.position}, sealed)
     tx.change_run(run)
     return record
+
+
+def is_edit(tx: Transaction, write: Admitting) -> bool:
+    """Whether this is the call that a person's arguments have made of another one."""
+    return any(_edit_of(tx, write))
 
 
 def _edit_of(tx: Transaction, write: Admitting) -> tuple[str, str]:

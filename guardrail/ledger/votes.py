@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
@@ -23,6 +24,7 @@ from guardrail.errors import Conflict, Overtaken
 from guardrail.ledger import granting, schema
 from guardrail.ledger.approvals import about, change, find, move, read_approval
 from guardrail.ledger.granting import Asking
+from guardrail.ledger.remembered import hold
 from guardrail.ledger.statements import text
 from guardrail.ledger.writes import Write, to_json
 from guardrail.records import encode
@@ -155,6 +157,25 @@ class ChangeArguments(Write):
         fields = {"person": self._person, "channel": self._channel, "state": "superseded"}
         record = tx.record("edited", {**about(tx, approval), **fields}, self._sealed)
         tx.connection.execute(_KEEP_EDIT, (record, approval.id))
+        return replace(find(tx.connection, self._number), changed_by=self._person)
+
+
+class Release(Write):
+    """Nobody has to answer a request any more: what people have remembered is enough for its call.
+
+    Args:
+        number: the request.
+        scopes: what they have remembered.
+    """
+
+    def __init__(self, number: str, scopes: tuple[str, ...]) -> None:
+        self._number, self._scopes = number, scopes
+
+    def apply(self, tx: Transaction) -> Approval:
+        """Supersede it, if it waits still and all of that counts; answers the request as it stands then."""
+        approval = find(tx.connection, self._number)
+        if approval.state == "pending" and approval.expires_at > tx.now and hold(tx, self._scopes):
+            move(tx, approval, "superseded", kind="superseded", remembered=self._scopes)
         return find(tx.connection, self._number)
 
 

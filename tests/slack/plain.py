@@ -31,7 +31,7 @@ def approval(**fields: Any) -> Approval:
 
 def shown(arguments: dict[str, Any] | None = None, *, hidden: tuple[str, ...] = (), **fields: Any) -> Shown:
     arguments = {"to": "bob", "amount": 500} if arguments is None else arguments
-    own = {name: fields.pop(name) for name in ("changes", "claimed", "ended") if name in fields}
+    own = {name: fields.pop(name) for name in ("changes", "claimed", "ended", "instead") if name in fields}
     return Shown(
         approval=approval(**fields),
         arguments=arguments,
@@ -46,5 +46,5 @@ def vote(person: str = "ben", answer: Any = "approve", **fields: Any) -> Vote:
 
 
 STATES: tuple[ApprovalState, ...] = (
-    "pending", "approved", "consumed", "rejected", "expired", "cancelled",
+    "pending", "approved", "consumed", "rejected", "expired", "cancelled", "superseded",
 )  # fmt: skip

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from guardrail_slack.blocks import APPROVE, EDIT, REJECT
 
+from guardrail.guard import Guardrail
+from guardrail.policy import PolicyInput
+from guardrail.testing import ScriptedPolicy, decision
 from tests.slack.conftest import Scene
 
 
@@ -167,7 +170,7 @@ def test_an_edit_shows_what_would_change_and_becomes_a_request_of_its_own(scene:
     assert "- /amount: 500\n+ /amount: 250" in json.dumps(scene.slack.views[view]).replace("\\n", "\n")
     assert scene.votes(first.id) == ("pending", [])
     assert scene.slack.submit(view, "U0BEN", {}).json == {}
-    assert scene.slack.wait(lambda _: "Edited: another request has taken its place" in message.shown)
+    assert scene.slack.wait(lambda _: "Edited: the call is judged anew with other arguments" in message.shown)
     again = scene.slack.wait(lambda slack: len(slack.posts) == 2 and slack.posts[1])
     second = scene.ledger.approvals()[-1]
     assert (second.edits, second.edited_by, stored(scene, second.id)) == (first.id, "ben", arguments)
@@ -177,6 +180,23 @@ def test_an_edit_shows_what_would_change_and_becomes_a_request_of_its_own(scene:
     agent.join(30)
     assert scene.sent == [{"to": "bob", "amount": 250}]
     assert done == ["sent 250 to bob"]
+
+
+def test_how_an_edited_call_ends_that_may_run_at_once_stands_in_the_thread(scene: Any):
+    def judged(given: PolicyInput) -> Any:
+        return decision("allow" if given.call.arguments["amount"] <= 100 else "ask")
+
+    scene.guard = Guardrail(policy=ScriptedPolicy(judged), ledger=scene.ledger, voting=scene.voting)
+    done: list[str] = []
+    agent = threading.Thread(target=lambda: done.append(scene.send(waiting="wait")))
+    agent.start()
+    message = scene.slack.wait(lambda slack: slack.posts)[0]
+    (request,) = scene.ledger.approvals()
+    scene.voting.edit(request.id, "ben", {**stored(scene, request.id), "amount": 50}, channel="http")
+    agent.join(30)
+    (reply,) = scene.slack.wait(lambda slack: slack.replies)
+    assert (reply.text, reply.thread_ts, done) == ("It ran and returned.", message.ts, ["sent 50 to bob"])
+    assert len(scene.slack.posts) == 1
 
 
 def test_what_was_typed_after_the_changes_were_shown_is_shown_again(scene: Any):

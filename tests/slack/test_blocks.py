@@ -120,6 +120,20 @@ def test_a_request_that_is_decided_offers_nothing(state: Any):
     assert actions(message(shown(state=state)).blocks) == []
 
 
+@pytest.mark.parametrize(
+    ("instead", "words"),
+    [
+        ("edit", "Edited: the call is judged anew with other arguments"),
+        ("request", "Something else is asked by now: another request has taken its place"),
+        ("nothing", "Not asked any more: the call may run without an answer"),
+        (None, "Superseded: nobody is asked any more"),
+    ],
+)
+def test_what_took_the_place_of_a_request_is_told_as_it_is(instead: Any, words: str):
+    made = message(shown(state="superseded", instead=instead))
+    assert (made.text, texts(made.blocks)[0], actions(made.blocks)) == (words, words, [])
+
+
 def test_what_is_shown_of_a_request_is_the_stored_call():
     blocks = message(shown({"to": "p\u0430ypal", "amount": 500}, votes=(vote(reason="*fine*"),))).blocks
     assert texts(blocks)[:6] == [
