@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 
 class Prompt(H11Protocol):
@@ -27,7 +27,10 @@ class Prompt(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Something came: the time stops while a request is answered, and runs again from the next one's first byte."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        request = cast(
+            "RequestResponseCycle | None", self.cycle
+        )  # None before the first, whatever uvicorn declares
+        if request is not None and not request.response_complete:
             self._wait_no_more()
         elif self._waiting is None:
             self._wait()
