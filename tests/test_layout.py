@@ -20,9 +20,8 @@ LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "registry", "provenance",
     "outputs", "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking", "people", "scopes",
     "approvals", "tiers", "standing", "grants", "outcomes", "flights", "channels", "telemetry", "admission",
-    "execution",
-    "merkle", "sealing", "records", "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins",
-    "walks", "saying", "drivers", "judging", "delivery", "resuming", "sinks",
+    "execution", "merkle", "sealing", "records", "ledger", "voting", "showing", "steps", "releasing", "runtime",
+    "origins", "walks", "saying", "drivers", "judging", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 
