@@ -190,11 +190,15 @@ class Config(BaseSettings):
     def bundle(self) -> Bundle | None:
         """The policies: the shipped packs that are picked, and one's own; None where there are neither.
 
+        Where nobody has picked any, and the file has `[outputs]`, the pack that decides about outputs is among them.
+
         Raises:
             PolicyError: they cannot be read.
         """
-        paths = self.policy_paths
-        return Bundle.from_directory(*paths, packs=self.policies.picked) if paths else None
+        paths, picked = self.policy_paths, self.policies.picked
+        if self.policies.packs is None and picked is not None and "outputs" in self.model_fields_set:
+            picked = (*picked, "outputs")
+        return Bundle.from_directory(*paths, packs=picked) if paths else None
 
     def boundaries(self) -> Boundaries:
         """The boundaries of all agents of the file.

@@ -463,3 +463,16 @@ def test_a_secret_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path):
         Config.load(file)
     assert "slack.token: expected where the secret is found" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_who_has_outputs_checked_has_a_pack_that_decides_about_them(tmp_path: Path):
+    checked = load(tmp_path, '[policies]\nshipped = true\n[outputs]\nchecks = ["secrets"]\n').bundle()
+    plain = load(tmp_path, "[policies]\nshipped = true\n").bundle()
+    picked = load(
+        tmp_path, '[policies]\nshipped = true\npacks = []\n[outputs]\nchecks = ["secrets"]\n'
+    ).bundle()
+    assert checked is not None
+    assert plain is not None
+    assert picked is not None
+    found = ["outputs/outputs.rego" in bundle.modules for bundle in (checked, plain, picked)]
+    assert found == [True, False, False]

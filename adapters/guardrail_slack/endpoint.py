@@ -13,11 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from guardrail_slack.answering import Answering, at_once
+from guardrail_slack.answering import Answering, Reply, at_once
 from guardrail_slack.blocks import APPROVE
 from guardrail_slack.interactions import BODY, Click, Malformed, Stranger, read
 from guardrail_slack.signature import Signatures
@@ -60,10 +61,12 @@ class SlackEndpoint:
         # apart from the votes, which may wait for the ledger: a dialog has to open within three seconds
         self._dialogs = ThreadPoolExecutor(workers, thread_name_prefix="slack dialogs")
         self._clock = clock
+        self._closed = False
         self.app = Starlette(routes=[Route(PATH, self._post, methods=["POST"])])
 
     def close(self) -> None:
         """Take nothing more, and finish what was taken."""
+        self._closed = True
         self._dialogs.shutdown(wait=True)
         self._votes.shutdown(wait=True)
 
@@ -97,8 +100,14 @@ class SlackEndpoint:
             threads = self._votes if did.action == APPROVE else self._dialogs
             return _worked(threads, self._answering.clicked, did) or Response()
         reply = at_once(did)
-        refused = _worked(self._votes, self._answering.submitted, did) if reply.goes_on else None
-        return refused or (JSONResponse(dict(reply.body)) if reply.body else Response())
+        if not reply.goes_on:
+            return _said(reply)
+        if not reply.body:
+            return _worked(self._votes, self._answering.submitted, did) or Response()
+        if self._closed:
+            return _shutting_down()
+        # The answer changes the dialog, and so does the work: whichever comes to Slack last stays.
+        return _said(reply, BackgroundTask(_worked, self._votes, self._answering.submitted, did))
 
 
 def _worked(threads: ThreadPoolExecutor, work: Callable[[_Did], None], did: _Did) -> Response | None:
@@ -106,8 +115,16 @@ def _worked(threads: ThreadPoolExecutor, work: Callable[[_Did], None], did: _Did
     try:
         threads.submit(work, did).add_done_callback(_report)
     except RuntimeError:  # shut down: what concurrent.futures raises then
-        return Response("shutting down", status_code=503)
+        return _shutting_down()
     return None
+
+
+def _shutting_down() -> Response:
+    return Response("shutting down", status_code=503)
+
+
+def _said(reply: Reply, then: BackgroundTask | None = None) -> Response:
+    return JSONResponse(dict(reply.body), background=then) if reply.body else Response(background=then)
 
 
 async def _read(request: Request) -> bytes | None:

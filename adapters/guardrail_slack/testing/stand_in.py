@@ -45,6 +45,7 @@ class SlackStandIn:
         self.messages: list[Posted] = []
         self.notices: list[dict[str, Any]] = []
         self.views: dict[str, dict[str, Any]] = {}
+        self._submitting: set[str] = set()
         self.calls: list[str] = []
         self._faults: dict[str, list[Fault]] = {}
         self._triggers: dict[str, float] = {}
@@ -150,7 +151,16 @@ class SlackStandIn:
             user: who has it open.
             typed: field → text, instead of what stands in it.
         """
-        answered = self.post(self.submit_payload(view, user, typed))
+        with self._changed:
+            self._submitting.add(view)
+        try:
+            return self._submitted(view, self.post(self.submit_payload(view, user, typed)))
+        finally:
+            with self._changed:
+                self._submitting.discard(view)
+                self._changed.notify_all()
+
+    def _submitted(self, view: str, answered: Answered) -> Answered:
         match answered.json.get("response_action") if answered.status == 200 else "errors":
             case "errors":
                 pass
@@ -306,6 +316,8 @@ class SlackStandIn:
         return {"view": {**fields["view"], "id": name}}
 
     def _update_view(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        # What was answered to a submission is done before what is asked for afterwards.
+        self._changed.wait_for(lambda: fields["view_id"] not in self._submitting, 10)
         if fields["view_id"] not in self.views:
             raise _Refused("not_found")
         self._set_view(fields["view_id"], fields["view"])
