@@ -56,7 +56,7 @@ class Limits:
                     return  # the client went away
                 body = read
                 if len(body) > self._body:
-                    refused = self._too_large()
+                    refused = self._too_large(scope)
         if refused is not None:
             refused.headers["Connection"] = "close"
             await refused(scope, receive, send)
@@ -67,15 +67,17 @@ class Limits:
         headers = dict[bytes, bytes](scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._body:
-            return self._too_large()
+            return self._too_large(scope)
         if scope["method"] in _WITH_BODY and scope["path"].startswith(self._json):
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 return problem(415, "content_type", "the body has to be application/json")
         return None
 
-    def _too_large(self) -> JSONResponse:
-        return problem(413, "too_large", f"the body may have {self._body:,} bytes")
+    def _too_large(self, scope: Scope) -> JSONResponse:
+        """413 (RFC 9110) for clients of the API; whoever posts to a channel is told that the post is no good."""
+        status = 413 if scope["path"].startswith(self._json) else 400
+        return problem(status, "too_large", f"the body may have {self._body:,} bytes")
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The body, or as much of it as shows that it is too large; None where the client went away."""
