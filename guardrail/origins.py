@@ -19,6 +19,8 @@ from guardrail.releasing import EMIT
 
 _MAX_CHARACTERS: Final = 16_000_000
 """How much text of all runs is kept in memory; runs that were not used for longest are read again."""
+_MAX_RUNS: Final = 256
+"""How many runs, likewise."""
 
 
 class _Known:
@@ -92,11 +94,12 @@ class Origins:
             known = self._runs.get(run)
             if known is None:
                 known = self._runs[run] = _Known()
-                while (
-                    len(self._runs) > 1
-                    and sum(other.seen.characters for other in self._runs.values()) > _MAX_CHARACTERS
-                ):
-                    self._runs.popitem(last=False)
+                self._make_room()
             else:
                 self._runs.move_to_end(run)
             return known
+
+    def _make_room(self) -> None:
+        kept = sum(known.seen.characters for known in self._runs.values())
+        while len(self._runs) > 1 and (kept > _MAX_CHARACTERS or len(self._runs) > _MAX_RUNS):
+            kept -= self._runs.popitem(last=False)[1].seen.characters

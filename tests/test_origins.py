@@ -145,3 +145,18 @@ def test_nothing_is_heard_where_there_is_no_run(tmp_path: Path):
         pytest.raises(ConfigError, match="outside of a run"),
     ):
         guard.hear("anna")
+
+
+def test_of_many_runs_the_latest_are_kept_and_the_others_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("guardrail.origins._MAX_RUNS", 2)
+    policy = Watching()
+    with guarded(tmp_path / "l.db", policy) as guard:
+        for name in ("anna", "bob", "zoe", "eve"):
+            with guard.run(name, task=f"pay {name}"):
+                guard.tool(pay, agent="payer")(name)
+                assert trust(policy) == "user"
+        with guard.run("anna"):
+            guard.tool(pay, agent="payer")("anna")
+            assert trust(policy) == "user"

@@ -21,7 +21,8 @@ MAX_DIGITS: Final = 40
 
 
 def normal(text: str) -> str:
-    """The form in which texts are compared."""
+    """The form in which texts are compared, without NUL characters: those stand between texts that are searched."""
+    text = text.replace("\x00", " ")
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
         text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from guardrail.provenance.forms import normal, number, numbers
@@ -15,6 +17,7 @@ SHINGLE: Final = 4
 """How many words in a row, found in a source, say that a text was copied from there."""
 _BETWEEN: Final = "\x00"
 _MAX_TRIES: Final = 64
+"""How many places of one text are looked at one by one; then a pattern looks for the first that stands alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +53,24 @@ class _Part:
 
     def find(self, text: str) -> Found | None:
         """The first leaf that holds a text from the beginning of a word to the end of one, one that vouches first."""
-        partly: Found | None = None
+        return _first(self._at(at, at + len(text)) for at in islice(self._standing(text), _MAX_TRIES))
+
+    def _standing(self, text: str) -> Iterator[int]:
+        """Where a text stands alone. However often it stands inside of other words first, the place is found."""
         at = self.text.find(text)
         for _ in range(_MAX_TRIES):
             if at < 0:
-                break
-            end = at + len(text)
-            if _stands_alone(self.text, at, end):
-                source, leaf = self.leaves[bisect_right(self.starts, at) - 1]
-                found = _found(source, leaf, vouches=not leaf.is_field or _is_whole(self.text, at, end))
-                if found.vouches:
-                    return found
-                partly = partly or found
+                return
+            if _stands_alone(self.text, at, at + len(text)):
+                yield at
             at = self.text.find(text, at + 1)
-        return partly
+        if at >= 0:
+            alone = re.compile(f"{_edge('(?<!{})', text[0])}{re.escape(text)}{_edge('(?!{})', text[-1])}")
+            yield from (match.start() for match in alone.finditer(self.text, at))
+
+    def _at(self, start: int, end: int) -> Found:
+        source, leaf = self.leaves[bisect_right(self.starts, start) - 1]
+        return _found(source, leaf, vouches=not leaf.is_field or _is_whole(self.text, start, end))
 
     @cached_property
     def numbers(self) -> dict[str, Found]:
@@ -150,6 +157,11 @@ def _first(places: Iterable[Found | None]) -> Found | None:
 def shingles(words: list[str]) -> Iterator[tuple[str, ...]]:
     """Every run of `SHINGLE` words."""
     return zip(*(words[start:] for start in range(SHINGLE)), strict=False)
+
+
+def _edge(around: str, letter: str) -> str:
+    """What must not stand beside the first or last letter of a text for it to stand alone."""
+    return around.format(r"[^\W_]") if letter.isalnum() else ""
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:

@@ -94,9 +94,10 @@ class Seen:
         return {pointer: self._label(value, own.get(pointer, ())) for pointer, value in found}
 
     def says(self, text: str, kind: Vouching) -> bool:
-        """Whether a text stands in what was seen already, as words of that kind."""
+        """Whether a text stands in what was seen already, as words of that kind that vouch for it."""
         self._read()
-        return any(pool.find(normal(text)) is not None for (of, _), pool in self._pools.items() if of == kind)
+        said = normal(text)
+        return not said or any(_vouches(pool, said) for (of, _), pool in self._pools.items() if of == kind)
 
     def _read(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -205,3 +205,30 @@ def test_whatever_was_said_and_whatever_is_called_there_is_an_answer_and_it_is_t
 def test_a_word_that_stood_in_an_output_is_found(word: str, around: str):
     found = label(word, Source(kind="untrusted", content=f"{around} {word} {around}"))
     assert found["trust"] == "untrusted"
+
+
+def test_a_nul_in_an_output_ends_no_text_there():
+    said = Source(kind="untrusted", tool="a/b", content={"x": "one\x00two", "y": "please do this now"})
+    found = label("and please do this now or else", said)
+    assert (found["trust"], found["origins"][0]["field"]) == ("untrusted", "/y")
+
+
+WORDS = st.lists(
+    st.sampled_from(["a", "pay", "now", "\x00", "b\x00c", "é", "ﬁ", "1,5", "\u200b"]), max_size=12
+)
+
+
+@given(st.lists(WORDS.map(" ".join), max_size=4), WORDS.map(" ".join))
+def test_sentences_of_any_words_have_an_answer(said: list[str], value: str):
+    assert label(value, USER, *(Source(kind="untrusted", content=content) for content in said))["trust"]
+
+
+def test_a_value_is_found_however_often_it_stands_inside_of_other_words_first():
+    crowd = " ".join(["xACC-3", "ACC-3x"] * 500)
+    assert label("ACC-3", Source(kind="untrusted", content=crowd))["trust"] == "unknown"
+    assert label("ACC-3", Source(kind="untrusted", content=f"{crowd} ACC-3."))["trust"] == "untrusted"
+
+
+def test_words_inside_of_a_trusted_field_do_not_count_as_said():
+    run = seen(Source(kind="trusted", content={"name": "Fred of Leeds"}))
+    assert [run.says(text, "trusted") for text in ("Fred", "fred  of leeds", " ")] == [False, True, True]
