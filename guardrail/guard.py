@@ -355,9 +355,9 @@ class Guardrail(Saying):
         """What the drivers need for a decision: facts, run state, policies, reservations."""
         return self._judge.judge(call, edited_by)
 
-    def review(self, call: Call, content: Any) -> Reviewed:
+    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
         """What the drivers need for a release: what becomes of what a call has returned."""
-        return self._judge.review(call, content)
+        return self._judge.review(call, content, held=held)
 
     def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
         """What a call has returned is handed on: values of later calls may come from it."""

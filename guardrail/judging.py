@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from guardrail import outputs
+from guardrail.admission import Released
 from guardrail.boundaries import Boundaries
 from guardrail.calls import Call, Trust
 from guardrail.config import Mode
@@ -29,12 +30,15 @@ from guardrail.policy import AllOf, Output, PolicyInput
 from guardrail.provenance import Source
 from guardrail.provenance.sources import content_json
 from guardrail.registry import Registry
-from guardrail.releasing import EMIT, labels_of, release_of, source_of
+from guardrail.releasing import EMIT, labels_of, release_of, source_of, without_content
 from guardrail.steps import Decided, Reviewed
 from guardrail.voting import Voting
 
 _UNKEPT: Final = (
     "the policy that decided could not be stored: it is not the revision that the policy says it is"
+)
+_UNASKED: Final = Reason(
+    rule="guardrail.release", message="people were asked about this output, and nobody has to be any more"
 )
 
 
@@ -55,7 +59,6 @@ class Judge:
 
     Attributes:
         origins: what every run has seen.
-        is_quick: a review waits for no check that takes time.
     """
 
     def __init__(
@@ -83,8 +86,13 @@ class Judge:
         self._hide = hide
         self._clock = clock or _utc_now
         self._checks = tuple(checks)
-        self.is_quick = are_quick(self._checks) or not policy.reviews
+        self._are_quick = are_quick(self._checks)
         self._kept: set[str] = set()
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a review waits for no check that takes time."""
+        return self._are_quick or not self._policy.reviews
 
     def decide(self, call: Call) -> Decision:
         """What the policies say of a call; nothing is stored."""
@@ -121,16 +129,27 @@ class Judge:
             decision = refuse("policy.error", wrong, revision=revision)
         return Decided(decision=decision, given=given.json, version=given.run.version)
 
-    def review(self, call: Call, content: Any) -> Reviewed:
+    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
         """What is to become of what a call has returned.
 
         Args:
             call: what ran.
             content: what somebody would read of it, as a JSON value.
+            held: people were asked about it: the answer names the call that hands it on.
         """
         source = source_of(call, content)
         if not self._policy.reviews:
-            return Reviewed(source=source, labels=self._new_labels(call, source))
+            reviewed = Reviewed(
+                source=source,
+                labels=self._new_labels(call, source),
+                version=self._ledger.read_run(call.run).version,
+            )
+        else:
+            reviewed = self._reviewed(call, content, source)
+        return self._let_through(call, reviewed) if held and reviewed.release is None else reviewed
+
+    def _reviewed(self, call: Call, content: Any, source: Source) -> Reviewed:
+        """What the policies say of an output, and the checks before them."""
         given = self._given(call, network=False)
         output, checks = self._looked_at(call, content, given.run.labels)
         decision, given = self._stored(replace(given, point="output", output=output))
@@ -173,9 +192,29 @@ class Judge:
             labels=self._new_labels(call, source),
             released="changed" if changed else "whole",
             decision=decision,
-            given=_without_content(given) if changed else given.json,
+            given=without_content(given.json) if changed else given.json,
+            version=given.run.version,
             changed=changed,
         )
+
+    def _let_through(self, call: Call, reviewed: Reviewed) -> Reviewed:
+        """The same about what was held, where nobody has to be asked any more, or where it is withheld by now."""
+        decision = reviewed.decision
+        if decision is None or (decision.effect != "allow" and reviewed.released != "withheld"):
+            spoken = () if decision is None else decision.reasons
+            decision = Decision(
+                effect="allow", reasons=(_UNASKED,), observed=spoken, revision=self._policy.revision
+            )
+            if wrong := self._unkept(decision.revision):
+                decision = refuse("policy.error", wrong, revision=decision.revision)
+        try:
+            release = release_of(call, reviewed.source.content)
+        except InvalidArguments as error:
+            decision = refuse("guard.error", f"this output has no canonical form: {error.message}")
+            return replace(reviewed, decision=decision, released="withheld")
+        given = reviewed.given or b"{}"
+        released: Released = "withheld" if decision.effect == "deny" else reviewed.released
+        return replace(reviewed, decision=decision, given=given, released=released, release=release)
 
     def _held(
         self, call: Call, decision: Decision, given: PolicyInput, source: Source, *, changed: bool
@@ -253,12 +292,13 @@ class Judge:
 
 
 def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewed:
-    return Reviewed(source=source, released="withheld", decision=decision, given=_without_content(given))
-
-
-def _without_content(given: PolicyInput) -> bytes:
-    """What was not handed on is not kept either."""
-    return replace(given, output=replace(given.output, content=None)).json
+    return Reviewed(
+        source=source,
+        released="withheld",
+        decision=decision,
+        given=without_content(given.json),
+        version=given.run.version,
+    )
 
 
 def _utc_now() -> datetime:

@@ -11,6 +11,8 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+import orjson
+
 from guardrail.admission import (
     Admission,
     Admit,
@@ -118,20 +120,31 @@ def release_of(call: Call, content: Any) -> Call:
 
 def as_released(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> tuple[Outcome, Reviewed]:
     """The outcome as it is to be handed on, and what is to be recorded of that."""
-    decision = reviewed.decision
-    match reviewed.released:
-        case "withheld" if decision is not None:
-            return withheld(decision.reasons), reviewed
-        case "held" | "changed":
-            if reviewed.changed or reviewed.released == "changed":
-                outcome = replace(
-                    outcome, value=attempt.codec.replaced(outcome.value, reviewed.source.content)
-                )
-            if reviewed.released == "held" and attempt.codec.dump(outcome.value) is None:
-                return withheld((_UNKEEPABLE,)), replace(reviewed, released="withheld")
-            return outcome, reviewed
-        case _:
-            return outcome, reviewed
+    if reviewed.released == "withheld":
+        return withheld(_reasons(reviewed)), reviewed
+    outcome = _changed(attempt, outcome, reviewed)
+    if reviewed.released == "held" and attempt.codec.dump(outcome.value) is None:
+        gone = replace(reviewed, released="withheld", given=without_content(reviewed.given))
+        return withheld((_UNKEEPABLE,)), gone
+    return outcome, reviewed
+
+
+def _changed(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> Outcome:
+    """The outcome with what an obligation has made of its value."""
+    if not reviewed.changed:
+        return outcome
+    return replace(outcome, value=attempt.codec.replaced(outcome.value, reviewed.source.content))
+
+
+def _reasons(reviewed: Reviewed) -> tuple[Reason, ...]:
+    return () if reviewed.decision is None else reviewed.decision.reasons
+
+
+def without_content(given: bytes) -> bytes:
+    """A policy input without the output that it was about: what is not handed on is not kept either."""
+    shown: dict[str, Any] = orjson.loads(given)
+    shown["output"]["content"] = None
+    return orjson.dumps(shown)
 
 
 def settlement(
@@ -173,10 +186,14 @@ def let_through(attempt: Attempt, call: Call, outcome: Outcome) -> Generator[Ste
     """
     content = attempt.codec.content(outcome.value)
     for _ in range(_MAX_ROUNDS):
-        reviewed: Reviewed = yield Review(call=call, content=content)
+        reviewed: Reviewed = yield Review(call=call, content=content, held=True)
         decision, release = reviewed.decision, reviewed.release
-        if release is None or decision is None:  # the policy is another one by now
-            return withheld(decision.reasons) if decision is not None else outcome
+        if release is None or decision is None:  # there is no ledger to ask
+            return withheld(_reasons(reviewed))
+        if reviewed.released == "withheld":
+            yield Refuse(call=release, decision=decision, given=reviewed.given)
+            return withheld(decision.reasons)
+        shown = _changed(attempt, outcome, reviewed)  # what people are shown is what is handed on
         admission: Admission = yield Admit(
             call=release,
             decision=decision,
@@ -188,8 +205,8 @@ def let_through(attempt: Attempt, call: Call, outcome: Outcome) -> Generator[Ste
             answer: SettleAnswer | Literal["unrecorded"] = yield _released(release, admission, reviewed)
             if answer != "settled":
                 return withheld((_LOST,))
-            return replace(outcome, approval=admission.approval)
-        ended = yield from _not_let_through(release, admission, outcome)
+            return replace(shown, approval=admission.approval)
+        ended = yield from _not_let_through(release, admission, shown)
         if ended is not None:
             return ended
     return withheld((refuse("guard.error", "the release was decided anew without an end").reasons[0],))
@@ -203,7 +220,7 @@ def _released(release: Call, ticket: Ticket, reviewed: Reviewed) -> Settle:
         result=b"null",
         labels=reviewed.labels,
         source=reviewed.source,
-        released="whole",
+        released="changed" if reviewed.changed else "whole",
     )
 
 

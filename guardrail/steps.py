@@ -76,10 +76,12 @@ class Review:
     Attributes:
         call: what ran.
         content: what somebody would read of it, as a JSON value.
+        held: people were asked about it: whatever is decided now, the answer names the call that hands it on.
     """
 
     call: Call
     content: Any
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Reviewed:
         released: what is to become of it.
         source: what is handed on then, as what values of later calls may come from.
         labels: what the run is labelled with then.
-        release: where people are asked: the call that they let through.
+        release: the call that hands it on, where people are or were asked about that.
         version: the version of the run's state that was read.
         consent: what people have said so far.
         changed: an obligation has changed what is handed on.

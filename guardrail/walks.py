@@ -65,7 +65,7 @@ class Surroundings(Protocol):
         """The line up to the decision: nothing is stored, nothing runs."""
         ...
 
-    def review(self, call: Call, content: Any) -> Reviewed:
+    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
         """What is to happen with what the call has returned."""
         ...
 
@@ -103,7 +103,7 @@ class Walk:
     def review(self, step: Review) -> Reviewed:
         """What the guard says of a result; where it cannot say, nobody gets it."""
         try:
-            return self.guard.review(step.call, step.content)
+            return self.guard.review(step.call, step.content, held=step.held)
         except LedgerError as error:
             decision = Decision(effect="deny", reasons=(lost(error),))
             unseen = Source(kind="untrusted", content=None)

@@ -7,7 +7,10 @@ import pytest
 
 from guardrail import Guardrail
 from guardrail.bundles import Bundle
+from guardrail.calls import Agent, Call
+from guardrail.calls import Tool as Definition
 from guardrail.errors import Withheld
+from guardrail.execution import Attempt
 from guardrail.rego import RegoPolicy
 
 POLICY = """package guardrail.rules.outputs
@@ -126,3 +129,35 @@ def test_a_held_result_is_handed_on_once_people_have_said_so(guard: Guardrail, a
         assert said[0][1] == text
         assert guard.ledger.read_run("r").labels == ("untrusted",)
     assert guard.ledger.verify().ok
+
+
+LONG = "long " * 50
+TOOL = Definition(name="say")
+
+
+def held(folder: Path, policy: str) -> Guardrail:
+    return Guardrail(policy=RegoPolicy(Bundle.of({"outputs/outputs.rego": policy})), ledger=folder / "l.db")
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (POLICY.replace("> 100", "> 1000").replace("<= 100", "<= 1000"), LONG),
+        ('package guardrail.rules.actions\n\nallow contains {"rule": "ok", "message": "fine"}\n', LONG),
+        (POLICY.replace('content == "bad"', "bytes > 100"), None),
+    ],
+    ids=["allows it now", "says nothing of outputs now", "denies it now"],
+)
+def test_what_is_held_goes_by_the_policy_of_the_day(tmp_path: Path, policy: str, said: str | None):
+    """It is handed on by a call of its own, so the run is labelled and later calls know where values come from."""
+    call = Call.of({"what": LONG}, run="r", id="1", tool=TOOL, agent=Agent(id="a"))
+    attempt = Attempt(call=call, invoke=lambda judged: judged.arguments["what"])
+    with held(tmp_path, POLICY) as guard:
+        assert guard.perform(attempt, waiting="answer").heading == "HELD"
+        assert guard.ledger.read_run("r").labels == ()
+    with held(tmp_path, policy) as guard:
+        outcome = guard.perform(attempt, waiting="answer")
+        assert (outcome.value, outcome.heading) == (said, None if said else "WITHHELD")
+        assert guard.ledger.read_run("r").labels == (("untrusted",) if said else ())
+        assert [source.content for _, source in guard.ledger.sources("r", {})] == ([LONG] if said else [])
+        assert guard.ledger.verify().ok

@@ -269,7 +269,9 @@ def test_a_result_that_is_withheld_is_not_kept_and_a_repeat_says_so_too():
 
 
 def test_a_result_that_is_changed_is_kept_and_handed_on_as_changed():
-    changed = replace(REVIEWED, source=replace(SAID, content="p."), released="changed", decision=ALLOW)
+    changed = replace(
+        REVIEWED, source=replace(SAID, content="p."), released="changed", decision=ALLOW, changed=True
+    )
     asked, outcome = walk(
         [decided(ALLOW), TICKET, Outcome(status="returned", value="paid"), changed, "settled"]
     )
@@ -320,10 +322,61 @@ def test_a_held_result_is_not_handed_on_unless_that_is_recorded():
     [
         ([HELD, Pending(approval=APPROVAL), False], "HELD"),
         ([HELD, Stopped(reasons=DENY.reasons, heading="REJECTED", approval="f")], "WITHHELD"),
-        ([replace(HELD, released="withheld", decision=DENY, release=None)], "WITHHELD"),
+        ([replace(HELD, released="withheld", decision=DENY), None], "WITHHELD"),
+        ([replace(HELD, released="withheld", decision=DENY, release=None)], "WITHHELD"),  # the ledger is lost
     ],
 )
 def test_a_held_result_that_nobody_lets_through_reaches_nobody(answers: list[Any], heading: str):
     held = Settled(status="returned", result=b'"paid"', held=True)
     _, outcome = walk([decided(ALLOW), held, *answers])
     assert (outcome.heading, outcome.value) == (heading, None)
+
+
+def test_a_denial_of_what_was_held_is_recorded():
+    gone = replace(HELD, released="withheld", decision=DENY)
+    held = Settled(status="returned", result=b'"paid"', held=True)
+    asked, _ = walk([decided(ALLOW), held, gone, None])
+    assert asked[2:] == [
+        Review(call=CALL, content="paid", held=True),
+        Refuse(call=LET_THROUGH, decision=DENY, given=b"{}"),
+    ]
+
+
+def test_what_was_held_and_nobody_has_to_be_asked_about_any_more_is_handed_on_by_its_own_call_too():
+    free = replace(HELD, released="whole", decision=ALLOW)
+    held = Settled(status="returned", result=b'"paid"', held=True)
+    asked, outcome = walk([decided(ALLOW), held, free, LETTING, "settled"])
+    assert asked[3] == admit(ALLOW, LET_THROUGH)
+    assert (asked[4].call, asked[4].source, asked[4].labels) == (LET_THROUGH, SAID, ("untrusted",))
+    assert outcome.value == "paid"
+
+
+def test_what_people_were_shown_is_what_is_handed_on():
+    """A rule that blanks something is new: it was not blanked when the result was kept."""
+    blanked = replace(SAID, content="p.")
+    less = replace(HELD, source=blanked, changed=True, release=release_of(CALL, "p."))
+    held = Settled(status="returned", result=b'"paid"', held=True)
+    asked, outcome = walk([decided(ALLOW), held, less, LETTING, "settled"])
+    assert (asked[-1].source, asked[-1].released, outcome.value) == (blanked, "changed", "p.")
+    _, again = walk([decided(ALLOW), held, less, Settled(status="returned", result=b"null")])
+    assert (again.value, again.repeated) == ("p.", True)
+
+
+def test_what_cannot_be_kept_for_people_is_withheld_and_its_content_stands_nowhere():
+    given = b'{"output":{"content":"paid","bytes":6}}'
+    asked, outcome = walk(
+        [
+            decided(ALLOW),
+            TICKET,
+            Outcome(status="returned", value=object()),
+            replace(HELD, given=given),
+            "settled",
+        ]
+    )
+    settle = asked[-1]
+    assert (settle.released, settle.result, settle.given) == (
+        "withheld",
+        None,
+        b'{"output":{"content":null,"bytes":6}}',
+    )
+    assert outcome.heading == "WITHHELD"
