@@ -19,7 +19,7 @@ from guardrail.calls import Call
 from guardrail.errors import InvalidArguments, NotJudged
 from guardrail.execution import Judged, current_judged
 from guardrail.facts.addresses import address_of, classify
-from guardrail.obligations import with_value
+from guardrail.pointers import put
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Looks a name up: host, port → addresses. Raises `OSError`."""
@@ -143,7 +143,7 @@ def _same(url: httpx.URL, judged: str) -> bool:
 def _with_url(judged: Judged, pointer: str, url: str) -> Call:
     """The call as if it had been made with another URL."""
     try:
-        return judged.call.edited(with_value(judged.call.arguments, pointer, url))
+        return judged.call.edited(put(judged.call.arguments, pointer, url))
     except InvalidArguments as error:
         raise NotJudged(f"the redirect cannot be judged: {error.message}") from error
 

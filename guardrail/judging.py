@@ -28,7 +28,6 @@ from guardrail.origins import Origins
 from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, run_checks, unlooked
 from guardrail.policy import AllOf, Output, PolicyInput
 from guardrail.provenance import Source
-from guardrail.provenance.sources import content_json
 from guardrail.registry import Registry
 from guardrail.releasing import EMIT, labels_of, release_of, source_of, without_content
 from guardrail.steps import Decided, Reviewed
@@ -151,7 +150,7 @@ class Judge:
     def _reviewed(self, call: Call, content: Any, source: Source) -> Reviewed:
         """What the policies say of an output, and the checks before them."""
         given = self._given(call, network=False)
-        output, checks = self._looked_at(call, content, given.run.labels)
+        output, checks = self._looked_at(call, source, given.run.labels)
         decision, given = self._stored(replace(given, point="output", output=output))
         if self._mode == "observe":
             return self._released(call, decision, given, source)
@@ -168,7 +167,7 @@ class Judge:
         return self._released(call, decision, given, source, changed=changed != content)
 
     def _looked_at(
-        self, call: Call, content: Any, labels: Sequence[str]
+        self, call: Call, source: Source, labels: Sequence[str]
     ) -> tuple[Output, tuple[CheckResult, ...]]:
         """The output as policies see it, with what the checks have found."""
         told = call.tool is EMIT  # an agent's words are as trusted as what its run has seen
@@ -176,13 +175,14 @@ class Judge:
         sink: Sink = "user" if told else "agent"
         try:
             looked = outputs.Output.of(
-                content, sink=sink, trust=trust, tool=call.tool.title, agent=call.agent.id
+                source.content, sink=sink, trust=trust, tool=call.tool.title, agent=call.agent.id
             )
             checks = run_checks(looked, self._checks)
         except InvalidArguments as error:
             checks = unlooked(self._checks, error.message)
-        size, found = len(content_json(content)), tuple(result.as_json() for result in checks)
-        return Output(content=content, bytes=size, sink=sink, trust=trust, checks=found), checks
+        found = tuple(result.as_json() for result in checks)
+        shown = Output(content=source.content, bytes=len(source.body), sink=sink, trust=trust, checks=found)
+        return shown, checks
 
     def _released(
         self, call: Call, decision: Decision, given: PolicyInput, source: Source, *, changed: bool = False

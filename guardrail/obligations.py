@@ -8,7 +8,7 @@ from typing import Any, cast
 from guardrail.calls import Call
 from guardrail.decisions import Obligation
 from guardrail.outputs import REDACTED, CheckResult, redacted
-from guardrail.pointers import places, tokens
+from guardrail.pointers import places, put
 
 
 def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str, Any] | None:
@@ -28,13 +28,7 @@ def changed_arguments(call: Call, obligations: Sequence[Obligation]) -> dict[str
     for pointer, value in edits.items():
         for place in list(places(arguments, pointer)):
             if place.reached:
-                _put(arguments, tokens(place.pointer), value)
-    return arguments
-
-
-def with_value(arguments: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
-    """Arguments with another value at the place that a pointer without wildcards leads to; changes what it is given."""
-    _put(arguments, tokens(pointer), value)
+                put(arguments, place.pointer, value)
     return arguments
 
 
@@ -69,13 +63,3 @@ def deadline(call: Call, obligations: Sequence[Obligation]) -> float | None:
     if call.tool.deadline is not None:
         limits.append(call.tool.deadline)
     return min(limits, default=None)
-
-
-def _put(arguments: Any, path: tuple[str, ...], value: Any) -> None:
-    """Set the member that the tokens of a pointer lead to; `places` has shown that it is there."""
-    if not path:
-        raise ValueError("an obligation cannot replace all the arguments at once")
-    for token in path[:-1]:
-        arguments = arguments[int(token) if isinstance(arguments, list) else token]
-    last = path[-1]
-    arguments[int(last) if isinstance(arguments, list) else last] = value

@@ -75,6 +75,34 @@ def places(value: Any, pointer: str) -> Iterator[Place]:
     return _walk(value, tokens(pointer), "")
 
 
+def leaves(value: Any) -> Iterator[Place]:
+    """Every text, number, boolean and null in a JSON value, in its order."""
+    ahead: list[tuple[str, Any]] = [("", value)]
+    while ahead:
+        pointer, found = ahead.pop()
+        if isinstance(found, dict):
+            members = cast("dict[str, Any]", found)
+            ahead += [(f"{pointer}/{escape(name)}", member) for name, member in reversed(members.items())]
+        elif isinstance(found, list):
+            items = cast("list[Any]", found)
+            ahead += [(f"{pointer}/{index}", items[index]) for index in range(len(items) - 1, -1, -1)]
+        else:
+            yield Place(pointer=pointer, value=found)
+
+
+def put(value: Any, pointer: str, other: Any) -> Any:
+    """The value with another one at a place that is there, changed as it stands; here `*` is a name like any other."""
+    path = tokens(pointer)
+    if not path:
+        return other
+    holder = value
+    for token in path[:-1]:
+        holder = holder[int(token) if isinstance(holder, list) else token]
+    last = path[-1]
+    holder[int(last) if isinstance(holder, list) else last] = other
+    return value
+
+
 def _walk(value: Any, rest: tuple[str, ...], at: str) -> Iterator[Place]:
     if not rest:
         yield Place(pointer=at, value=value)

@@ -34,7 +34,6 @@ from guardrail.facts.secrets import may_hold_secrets, secrets_in
 from guardrail.facts.texts import texts_in
 from guardrail.outcomes import Outcome
 from guardrail.provenance import Source
-from guardrail.provenance.sources import content_json
 from guardrail.steps import AwaitApproval, Join, Review, Reviewed, Step
 
 SERVER: Final = "guardrail"
@@ -99,9 +98,9 @@ def labels_of(call: Call, source: Source) -> tuple[str, ...]:
     found = list(call.tool.labels)
     if source.is_untrusted and source.content not in ("", None, [], {}):
         found.append("untrusted")
-    if may_hold_secrets(content_json(source.content)) and any(
+    if may_hold_secrets(source.body) and any(
         secret["category"] == "secret"
-        for place in texts_in({"": source.content})
+        for place in texts_in(source.content)
         for secret in secrets_in(place.value)
     ):
         found.append("secret")

@@ -1,12 +1,13 @@
 """JSON pointers (RFC 6901), with `*` for every member of one level."""
 
+import copy
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.pointers import Place, escape, of_argument, places, tokens
+from guardrail.pointers import Place, escape, leaves, of_argument, places, put, tokens
 
 # RFC 6901, section 5: the document and its pointers.
 DOCUMENT = {
@@ -105,3 +106,23 @@ def test_a_pointer_leads_back_to_where_it_was_made(way: list[str], value: int):
     pointer = "".join(f"/{escape(token)}" for token in way)
     assert tokens(pointer) == tuple(way)
     assert list(places(nested, pointer)) == [Place(pointer=pointer, value=value)]
+
+
+NESTED = {"a": [1, {"b/c": None}], "d": "x", "e": {}, "*": True}
+
+
+def test_leaves_are_found_in_their_order_with_pointers_that_lead_to_them():
+    found = [(place.pointer, place.value) for place in leaves(NESTED)]
+    assert found == [("/a/0", 1), ("/a/1/b~1c", None), ("/d", "x"), ("/*", True)]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"),
+    [
+        ("/a/1/b~1c", {**NESTED, "a": [1, {"b/c": 7}]}),
+        ("/*", {**NESTED, "*": 7}),
+        ("", 7),
+    ],
+)
+def test_a_value_is_put_where_a_pointer_leads(pointer: str, expected: object):
+    assert put(copy.deepcopy(NESTED), pointer, 7) == expected

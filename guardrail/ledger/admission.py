@@ -33,7 +33,6 @@ from guardrail.ledger.granting import Asking
 from guardrail.ledger.rows import BudgetRow, CallRow, CallState, RunRow
 from guardrail.ledger.writes import CallWrite, about
 from guardrail.outcomes import Heading, Status
-from guardrail.provenance.sources import content_json
 from guardrail.sealing import Sealed, SealingKey
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class Settling(CallWrite):
         message = write.message.encode(errors="backslashreplace").decode()  # errors may hold lone surrogates
         detail: dict[str, Any] = {"result": result, "message": message, "labels": write.labels}
         if write.source is not None:
-            content = content_json(write.source.content)
+            content = write.source.body
             # What reads like the result is not stored twice.
             detail["content"] = None if content == write.result else content.decode()
             detail["source"] = write.source.as_json()

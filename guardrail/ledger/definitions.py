@@ -11,7 +11,7 @@ from guardrail.calls import Principal, Tool
 from guardrail.ledger import schema
 from guardrail.ledger.statements import text
 from guardrail.ledger.writes import Write, to_json
-from guardrail.provenance.sources import Source, content_json
+from guardrail.provenance.sources import Source
 from guardrail.records import encode
 from guardrail.sealing import SealingKey
 
@@ -52,8 +52,7 @@ class Hear(Write):
         self.runs = (run,)
         self._principal = principal
         self._kind = source.kind
-        content = content_json(source.content).decode()
-        self._sealed = key.seal(to_json({"content": content, "source": source.as_json()}))
+        self._sealed = key.seal(to_json({"content": source.body.decode(), "source": source.as_json()}))
 
     def apply(self, tx: Transaction) -> None:
         """See the class."""

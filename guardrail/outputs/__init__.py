@@ -5,6 +5,7 @@ from the answers is a policy's to say. `run_checks` asks them all, `redacted` ta
 read, `checks_of` makes the checks that a configuration names.
 """
 
+from guardrail.calls import Trust
 from guardrail.outputs.check import (
     Answer,
     Check,
@@ -15,7 +16,7 @@ from guardrail.outputs.check import (
     Finding,
 )
 from guardrail.outputs.choice import BUILT_IN, Wanted, checks_of, default_checks
-from guardrail.outputs.output import Output, Sink, Text, Trust
+from guardrail.outputs.output import Output, Sink, Text
 from guardrail.outputs.redaction import REDACTED, redacted
 from guardrail.outputs.running import are_quick, run_checks, unlooked
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from guardrail.calls import Trust
 from guardrail.canonical import compact, thaw
 from guardrail.pointers import escape, tokens
 
 Sink = Literal["agent", "user"]
 """Who is to read it: the `agent` whose tool returned it, or the `user` whom the agent answers."""
-
-Trust = Literal["trusted", "untrusted"]
-"""Whether strangers could have written it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

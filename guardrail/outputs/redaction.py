@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from guardrail.errors import InvalidArguments
 from guardrail.outputs.check import CheckResult, Finding
 from guardrail.outputs.output import value_at
-from guardrail.pointers import escape, places, tokens
+from guardrail.pointers import places, put
 
 REDACTED: Final = "[redacted]"
 """What stands in place of what was blanked."""
@@ -45,15 +45,15 @@ def redacted(
     content = _copy(content)
     for at in dict.fromkeys(finding.at for finding in findings if not finding.is_whole):
         spans = [(item.start, item.end) for item in findings if item.at == at and not item.is_whole]
-        content = _put(content, tokens(at), _blanked(value_at(content, at), spans))
+        content = put(content, at, _blanked(value_at(content, at), spans))
     for at in sorted(
         dict.fromkeys(whole), key=lambda at: at.count("/"), reverse=True
     ):  # what is inside comes first
-        content = _put(content, tokens(at), REDACTED)
+        content = put(content, at, REDACTED)
     for pointer, value in (replace or {}).items():
         for place in _places(content, pointer):
             if place.reached:
-                content = _put(content, tokens(place.pointer), _copy(value))
+                content = put(content, place.pointer, _copy(value))
     return content
 
 
@@ -94,12 +94,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_copy(item) for item in cast("list[Any]", value)]
     return value
-
-
-def _put(content: Any, path: tuple[str, ...], value: Any) -> Any:
-    """The content with another value at a place that is there."""
-    if not path:
-        return value
-    holder = value_at(content, "".join(f"/{escape(token)}" for token in path[:-1]))
-    holder[int(path[-1]) if isinstance(holder, list) else path[-1]] = value
-    return content

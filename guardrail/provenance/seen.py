@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from guardrail.pointers import escape
+from guardrail.pointers import escape, leaves
 from guardrail.provenance.forms import normal, number, pieces, readings, spellings
 from guardrail.provenance.pools import SHINGLE, Found, Pool
-from guardrail.provenance.sources import Leaf, Source, Vouching, leaves
+from guardrail.provenance.sources import Leaf, Source, Vouching, leaves_of
 
 Trust = Literal["user", "trusted", "untrusted", "unknown"]
 """Who vouches for a value."""
@@ -87,11 +87,11 @@ class Seen:
             schema: JSON Schema of its tool: a value that stands there as a default or a choice is the tool's own.
         """
         self._read()
-        found = list(_values(arguments))
+        found = [place for place in leaves(arguments) if _is_said(place.value)]
         if len(found) > MAX_VALUES:
-            return {pointer: _UNKNOWN for pointer, _ in found}
+            return {place.pointer: _UNKNOWN for place in found}
         own = _own_values(schema)
-        return {pointer: self._label(value, own.get(pointer, ())) for pointer, value in found}
+        return {place.pointer: self._label(place.value, own.get(place.pointer, ())) for place in found}
 
     def says(self, text: str, kind: Vouching) -> bool:
         """Whether a text stands in what was seen already, as words of that kind that vouch for it."""
@@ -103,7 +103,7 @@ class Seen:
         waiting, self._waiting = self._waiting, []
         for source in waiting:
             sorted_out: dict[Vouching, list[Leaf]] = {}
-            for leaf in leaves(source):
+            for leaf in leaves_of(source):
                 sorted_out.setdefault(leaf.kind, []).append(leaf)
             for kind, found in sorted_out.items():
                 if self.characters < MAX_CHARACTERS:
@@ -219,19 +219,9 @@ def _vouches(pool: Pool, text: str) -> bool:
     return (place := pool.find(text)) is not None and place.vouches
 
 
-def _values(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str | float]]:
-    """Texts and numbers among the arguments, in their order."""
-    ahead: list[tuple[str, Any]] = [("", arguments)]
-    while ahead:
-        pointer, value = ahead.pop()
-        if isinstance(value, dict):
-            members = cast("dict[str, Any]", value)
-            ahead += [(f"{pointer}/{escape(name)}", member) for name, member in reversed(members.items())]
-        elif isinstance(value, list):
-            items = cast("list[Any]", value)
-            ahead += [(f"{pointer}/{index}", items[index]) for index in range(len(items) - 1, -1, -1)]
-        elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            yield pointer, value
+def _is_said(value: Any) -> bool:
+    """Whether this is a text or a number: what else there is, nobody can have said."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _own_values(schema: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -247,9 +237,5 @@ def _own_values(schema: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
             values: list[Any] = list(cast("list[Any]", offered)) if isinstance(offered, list) else []
             values += [part[word] for word in ("default", "const") if word in part]
             if values:
-                found[f"/{escape(name)}"] = tuple(
-                    value
-                    for value in values
-                    if isinstance(value, str | int | float) and not isinstance(value, bool)
-                )
+                found[f"/{escape(name)}"] = tuple(filter(_is_said, values))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal, cast
 
 from guardrail.calls import Trust
@@ -22,7 +23,7 @@ def _nothing() -> Mapping[str, Any]:
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """One thing that was said in a run, as the ledger keeps it.
 
@@ -41,6 +42,11 @@ class Source:
     call: str = ""
     fields: Mapping[str, Trust] = field(default_factory=_nothing)
     readers: tuple[str, ...] | None = None
+
+    @cached_property
+    def body(self) -> bytes:
+        """The content as JSON text, in the spelling of Python's own encoder."""
+        return json.dumps(self.content).encode()
 
     def as_json(self) -> dict[str, Any]:
         """The form in which the ledger seals it, without the content."""
@@ -82,12 +88,7 @@ class Leaf:
         return self.kind == "trusted" and self.pointer != ""
 
 
-def content_json(content: Any) -> bytes:
-    """The content of a source as JSON text, in the spelling of Python's own encoder."""
-    return json.dumps(content).encode()
-
-
-def leaves(source: Source) -> Iterator[Leaf]:
+def leaves_of(source: Source) -> Iterator[Leaf]:
     """The values of a source in their order, each with the trust of its place.
 
     A text that is a JSON object or array is read as one.
