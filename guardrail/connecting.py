@@ -38,7 +38,7 @@ class JudgedTransport(httpx.BaseTransport):
     """For `httpx.Client(transport=JudgedTransport(), follow_redirects=True)` inside of a guarded tool.
 
     Args:
-        private: names that may lead to addresses of one's own network.
+        private: hosts that may be, or lead to, addresses of one's own network.
         resolve: looks names up.
         inner: what sends the request; without one, httpx's own, which reuses no connection and knows no proxy.
     """
@@ -153,9 +153,9 @@ def _place(url: httpx.URL) -> tuple[str, int]:
 
 
 def _fit(host: str, found: Sequence[str], private: frozenset[str]) -> Sequence[str]:
-    """The addresses of a name, where all of them are on the public network; an address itself was judged as one."""
+    """The addresses of a host, where all of them are on the public network or it is one's own."""
     near = [address for address in found if classify(address) != "global"]
-    if near and host not in private and not address_of(host):
+    if near and host not in private:
         raise NotJudged(
             f"{host} leads to {near[0]}, which is not on the public network ({classify(near[0])})",
             fix="name the host in private=[…], if it is your own",

@@ -54,10 +54,12 @@ def open_judged(
         _check_plain(descriptor, resolved)
         if mode.startswith("w"):
             os.ftruncate(descriptor, 0)
-        return os.fdopen(descriptor, mode, encoding=None if binary else encoding or "utf-8")
     except BaseException:
         os.close(descriptor)
         raise
+    return os.fdopen(
+        descriptor, mode, encoding=None if binary else encoding or "utf-8"
+    )  # closes it if it fails
 
 
 def _check_plain(descriptor: int, resolved: str) -> None:

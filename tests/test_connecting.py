@@ -107,6 +107,20 @@ def test_a_name_that_leads_into_ones_own_network_is_refused(fetch: Any, server: 
     assert server.hosts == []
 
 
+def test_an_address_of_ones_own_network_is_refused_too_whatever_the_policy_says(
+    tmp_path: Path, server: Server
+):
+    def get(url: str, private: list[str]) -> int:
+        with httpx.Client(transport=JudgedTransport(private=private)) as client:
+            return client.get(url).status_code
+
+    with Guardrail(policy=ScriptedPolicy("allow"), ledger=tmp_path / "l.db") as guard:
+        guarded = guard.tool(get, agent="a", kinds={"url": "url"})
+        with pytest.raises(NotJudged, match="which is not on the public network"):
+            guarded(f"http://127.0.0.1:{server.port}/", [])
+        assert guarded(f"http://127.0.0.1:{server.port}/", ["127.0.0.1"]) == 200
+
+
 @pytest.mark.parametrize("host", ["evil.example.net", "169.254.169.254", "2130706433"])
 def test_a_redirect_is_judged_again(fetch: Any, server: Server, host: str):
     away = f"http://{HOST}:{server.port}/to/http://{host}/"

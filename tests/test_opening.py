@@ -101,6 +101,18 @@ def test_another_path_than_the_judged_one_is_not_opened(use: Any, folder: Path, 
         use(lambda _: read(str(tmp_path / "secret.txt")), str(folder / "in" / "note.txt"))
 
 
+def test_an_encoding_that_there_is_not_leaves_no_descriptor_open(use: Any, folder: Path):
+    def fail(path: str) -> set[str]:
+        before = set(os.listdir("/proc/self/fd"))
+        with pytest.raises(LookupError):
+            open_judged(path, encoding="no such")
+        return set(os.listdir("/proc/self/fd")) - before
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("looks into this process through /proc")
+    assert use(fail, str(folder / "in" / "note.txt")) == set()
+
+
 def test_nothing_is_opened_outside_of_a_tool(folder: Path):
     with pytest.raises(NotJudged, match="not run as a guarded tool"):
         read(str(folder / "in" / "note.txt"))

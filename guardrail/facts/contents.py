@@ -37,7 +37,7 @@ def read_content(text: str, given: Surroundings) -> Findings:
         url = link[0].rstrip(".,;:!?")
         host = _HOST.match(url)
         links.append({"url": url, "host": host[1].lower() if host else ""})
-    caution = f"it holds more than {MAX_LINKS} links" if len(links) == MAX_LINKS else private.caution
+    caution = f"it holds {MAX_LINKS} links or more" if len(links) == MAX_LINKS else private.caution
     return Findings(
         facts=({"characters": len(text), "links": links},), secrets=private.facts, caution=caution
     )
