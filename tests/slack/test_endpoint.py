@@ -210,6 +210,41 @@ def test_no_bytes_break_the_endpoint(
         assert raw(scene.slack, headers, body) in (400, 401)
 
 
+def _bits(scene: Scene, body: bytes, data: st.DataObject) -> tuple[bytes, dict[str, str]]:
+    at = data.draw(st.integers(0, 10**6)) % (8 * len(body))
+    changed = bytearray(body)
+    changed[at // 8] ^= 1 << at % 8
+    return bytes(changed), scene.slack.headers(body)
+
+
+def _secret(scene: Scene, body: bytes, data: st.DataObject) -> tuple[bytes, dict[str, str]]:
+    return body, scene.slack.headers(body, secret=data.draw(st.text("0123456789abcdef", max_size=40)))
+
+
+def _time(scene: Scene, body: bytes, data: st.DataObject) -> tuple[bytes, dict[str, str]]:
+    off = data.draw(st.integers(400, 10**8) | st.integers(-(10**8), -400))
+    return body, scene.slack.headers(body, at=time.time() + off)
+
+
+def _stranger(scene: Scene, body: bytes, data: st.DataObject) -> tuple[bytes, dict[str, str]]:
+    click = json.loads(payload_of(body))
+    other = data.draw(st.text(max_size=12) | st.none() | st.integers())
+    click |= data.draw(st.sampled_from([{"team": {"id": other}}, {"api_app_id": other}, {"type": other}]))
+    body = form(click)
+    return body, scene.slack.headers(body)
+
+
+@FUZZ
+@given(st.sampled_from([_bits, _secret, _time, _stranger]), st.data())
+def test_a_click_of_somebody_who_may_counts_for_nothing_unless_slack_sent_it_here_and_now(
+    asked: tuple[Scene, str, Posted], change: Any, data: st.DataObject
+):
+    """What is refused is never worked on, so its answer says it all: the click itself would approve."""
+    scene, request, message = asked
+    with unchanged(scene, request):
+        assert scene.slack.post_body(*change(scene, approving(scene, message), data)).status in (400, 401)
+
+
 @FUZZ
 @given(st.data())
 def test_no_signed_payload_breaks_the_endpoint(asked: tuple[Scene, str, Posted], data: st.DataObject):
