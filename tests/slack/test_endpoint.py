@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from guardrail_slack.blocks import APPROVE
+from guardrail_slack.blocks import APPROVE, EDIT, REJECT
 from guardrail_slack.interactions import BODY
+from guardrail_slack.modals import REASON
 from guardrail_slack.testing import Posted, SlackStandIn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -294,19 +295,28 @@ def _asked(scene: Scene) -> tuple[Scene, str, Posted]:
 
 
 def test_slack_is_answered_within_a_second_though_the_database_takes_two(scene: Scene):
+    """Clicks on all three buttons, and a dialog sent off for every rejection."""
     asked = [scene.ask(amount=500 + number) for number in range(24)]
+    buttons = dict(zip([request for request, _ in asked], [APPROVE, REJECT, EDIT] * 8, strict=True))
     lock = subprocess.Popen(
         [sys.executable, "-c", LOCK, str(scene.path), "2"], stdout=subprocess.PIPE, text=True
     )
     assert lock.stdout is not None
     assert lock.stdout.readline() == "locked\n"
-    seconds = [scene.slack.click(message, APPROVE, "U0BEN").seconds for _, message in asked]
-    voted = [scene.votes(request)[0] for request, _ in asked]
+    seconds = [scene.slack.click(message, buttons[request], "U0BEN").seconds for request, message in asked]
+    dialogs = scene.slack.wait(lambda slack: len(found := _reasons(slack)) == 8 and found)
+    seconds += [scene.slack.submit(dialog, "U0BEN", {"reason": "no"}).seconds for dialog in dialogs]
+    voted = {scene.votes(request)[0] for request in buttons}
     lock.wait(30)
     lock.stdout.close()
-    scene.slack.wait(lambda _: not any(message.buttons for _, message in asked))
-    assert (max(seconds) < 1.0, set(voted)) == (True, {"pending"})
-    assert {scene.votes(request)[0] for request, _ in asked} == {"approved"}
+    assert (max(seconds) < 1.0, len(seconds), voted) == (True, 32, {"pending"})
+    becomes = {APPROVE: "approved", REJECT: "rejected", EDIT: "pending"}
+    expected = {request: becomes[button] for request, button in buttons.items()}
+    scene.slack.wait(lambda _: {request: scene.votes(request)[0] for request in buttons} == expected)
+
+
+def _reasons(slack: SlackStandIn) -> list[str]:
+    return [name for name, view in slack.views.items() if view.get("callback_id") == REASON]
 
 
 def test_a_database_that_cannot_be_written_is_told_to_who_clicked(scene: Scene):
