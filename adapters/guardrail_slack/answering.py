@@ -197,7 +197,7 @@ class Answering:
         if person is None:
             raise Conflict(
                 f"the Slack user {user} is none of the people of guardrail.toml",
-                fix=f'add slack = "{user}" to [people.MESSAGES]',
+                fix=f'add slack = "{user}" to the person\'s table, [people.NAME]',
             )
         return person.id
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
@@ -70,6 +70,15 @@ _RECORDS: Final = text(_stretch)
 _RECORDS_OF: Final = text(_stretch.where(_records.run == bindparam("run")))
 _LOGS_OF: Final = text(select(_records.log).where(_records.run == bindparam("run")).distinct())
 _APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.record))
+_APPROVALS_IN: Final = text(
+    select(schema.approvals)
+    .where(or_(_approvals.state == bindparam("state"), _approvals.state == bindparam("or_state")))
+    .order_by(_approvals.requested_at, _approvals.record)
+)
+_STORED_AS: Final[Mapping[ApprovalState, tuple[ApprovalState, ApprovalState]]] = {
+    "expired": ("expired", "pending")
+}
+"""How requests in a state may be stored: nobody may have written down yet that one is overdue."""
 _STATE: Final = text(select(_approvals.state, _approvals.expires_at).where(_approvals.id == bindparam("id")))
 _ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
 _IS_DUE: Final = text(
@@ -209,7 +218,10 @@ class Reader:
     def approvals(self, state: ApprovalState | None) -> tuple[Approval, ...]:
         """Approvals, the oldest first."""
         with self._database.reading() as connection:
-            rows = connection.execute(_APPROVALS).fetchall()
+            query = (
+                (_APPROVALS, ()) if state is None else (_APPROVALS_IN, _STORED_AS.get(state, (state, state)))
+            )
+            rows = connection.execute(*query).fetchall()
             every = [self._overdue(read_approval(connection, row)) for row in rows]
         return tuple(approval for approval in every if state in (None, approval.state))
 

@@ -16,6 +16,9 @@ from guardrail.service.parts import Parts
 from guardrail.service.strict import StrictRoute
 
 CHANNEL: Final = "http"
+_REVEALED: Final = "revealed"
+"""The note about who has seen the masked arguments of a request."""
+_MOST_PEOPLE: Final = 100
 router: Final = APIRouter(prefix="/v1/requests", tags=["requests"], route_class=StrictRoute)
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -28,7 +31,7 @@ class Vote(BaseModel):
     """A vote.
 
     Attributes:
-        opened: the person had the complete arguments in view; counted, never trusted.
+        opened: the person had the complete arguments in view; counted, and believed by nobody.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -85,6 +88,7 @@ def shown(number: Id, who: Who, parts: Of, reveal: bool = False) -> dict[str, An
     if reveal:
         if barred is not None:
             raise HTTPException(403, f"masked arguments are shown to whoever may answer: {barred}")
+        parts.ledger.remember_also(_notes(number), _REVEALED, who.id, limit=_MOST_PEOPLE)
         event("revealed", person=who.id, approval=number)
         body |= {"arguments": parts.arguments(number).arguments, "whole": True}
     return body
@@ -94,11 +98,13 @@ def shown(number: Id, who: Who, parts: Of, reveal: bool = False) -> dict[str, An
 def vote(number: Id, said: Vote, who: Who, parts: Of) -> dict[str, Any]:
     """Answer a request: one rejection is final, an approval may need others beside it."""
     _existing(parts, number)
-    if said.answer == "approve" and not said.opened and not parts.show(number).is_whole:
-        raise Conflict(
-            "arguments are masked: nobody approves what is not shown",
-            fix="read them with ?reveal=true, then vote with opened: true, or reject",
-        )
+    if said.answer == "approve" and not parts.show(number).is_whole:
+        seen_by: list[str] = parts.ledger.recall(_notes(number), _REVEALED) or []
+        if who.id not in seen_by:
+            raise Conflict(
+                "arguments are masked: nobody approves what is not shown",
+                fix="read them with ?reveal=true, then vote, or reject",
+            )
     voted = parts.voting.vote(
         number, who.id, said.answer, channel=CHANNEL, reason=said.reason, opened=said.opened
     )
@@ -111,6 +117,11 @@ def edit(number: Id, said: Edit, who: Who, parts: Of) -> dict[str, Any]:
     _existing(parts, number)
     edited = parts.voting.edit(number, who.id, said.arguments, channel=CHANNEL, reason=said.reason)
     return _answered("edited", edited, who)
+
+
+def _notes(number: str) -> str:
+    """Under what the ledger keeps notes about a request."""
+    return f"approval {number}"
 
 
 def _existing(parts: Parts, number: str) -> Approval:
