@@ -6,8 +6,9 @@ that pass for ASCII ones. Plain are ASCII, the scripts in modern use, everyday p
 
 A letter outside Latin is plain only in a word that clearly belongs to its script: Russian stays readable,
 one Cyrillic letter in an English word is spelled out, and so is a word of Cyrillic letters that all look
-Latin. Sources: UAX 31 table 5 (scripts in modern use), UTS 39 (look-alikes and mixed scripts), UAX 9
-(direction). What a font makes of the rest, no program can know.
+Latin. Letters that run from right to left are spelled out beside digits: a display would put the digits on
+their other side, and show `["א",100]` as another pair. Sources: UAX 31 table 5 (scripts in modern use),
+UTS 39 (look-alikes and mixed scripts), UAX 9 (direction). What a font makes of the rest, no program can know.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    turned = _turns(text)
     return "".join(
-        _word(list(run))
+        _word(list(run), turned=turned)
         if in_word
         else "".join(letter if _plain(letter) else escaped(letter) for letter in run)
         for in_word, run in groupby(text, _in_word)
@@ -75,8 +77,19 @@ def _in_word(letter: str) -> bool:
     return unicodedata.category(letter)[0] in "LM"
 
 
-def _word(letters: list[str]) -> str:
-    """A run of letters and marks, with those spelled out that stand in the wrong company."""
+def _turns(text: str) -> bool:
+    """Whether a display would change the order here (UAX 9): there are numbers among letters that run leftwards."""
+    classes = set(map(unicodedata.bidirectional, text))
+    return bool(classes & {"R", "AL"}) and bool(classes & {"EN", "AN"})
+
+
+def _word(letters: list[str], *, turned: bool) -> str:
+    """A run of letters and marks, with those spelled out that stand in the wrong company.
+
+    Args:
+        letters: the run.
+        turned: letters that run from right to left are spelled out.
+    """
     clear = {
         _script(letter)
         for letter in letters
@@ -85,9 +98,16 @@ def _word(letters: list[str]) -> str:
     if "LATIN" in clear:
         clear &= {"LATIN", *_BESIDE_LATIN}
     return "".join(
-        letter if letter.isascii() or (_script(letter) in clear and _plain(letter)) else escaped(letter)
+        letter
+        if letter.isascii()
+        or (_script(letter) in clear and _plain(letter) and not (turned and _runs_left(letter)))
+        else escaped(letter)
         for letter in letters
     )
+
+
+def _runs_left(letter: str) -> bool:
+    return unicodedata.bidirectional(letter) in {"R", "AL"}
 
 
 @lru_cache(maxsize=4096)

@@ -109,3 +109,16 @@ def test_ordinary_text_of_any_language_stays_readable(text: str):
 )
 def test_a_character_that_deceives_is_spelled_out(text: str, shown: str):
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"א":100,"ב":900}', r'{"\u{5d0}":100,"\u{5d1}":900}'),
+        ("مرحبا 7", r"\u{645}\u{631}\u{62d}\u{628}\u{627} 7"),
+        ("to: שלום", "to: שלום"),
+        ("日本 100", "日本 100"),
+    ],
+)
+def test_letters_that_run_leftwards_are_spelled_out_where_they_would_move_digits(text: str, shown: str):
+    assert visible(text) == shown
