@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from measuring import Benchmark, Goal, Pair, Round, Scale, Stopwatch, in_turns
 from raw import Commits, Evaluation, of_a_run
-from scene import AGENT, ARGUMENTS, RUN_LENGTH, guarded, rehearse, send_money, turn_of
-
-from guardrail.calls import Call, Principal
-from guardrail.canonical import canonical
+from scene import RUN_LENGTH, guarded, half_way, rehearse, turn_of
 
 RAW: Final = "evaluation + one durable commit"
 _BUFFERED: Final = Goal(name="one caller, outcome buffered", against=RAW, bound=2.0, aim=1.25)
@@ -49,22 +47,12 @@ def _calls(folder: Path, scale: Scale) -> Iterator[Round]:
 def _decisions(folder: Path, scale: Scale) -> Iterator[Round]:
     evaluate = Evaluation()
     with guarded(folder / "decision.db") as guard, guard.run(principal="user:anna") as run:
-        send = guard.tool(send_money, agent=AGENT)
-        for _ in range(RUN_LENGTH // 2):
-            send(**ARGUMENTS)
-        guard.ledger.flush()
-        tool = guard.tool_definition(name="send_money", server="local")
-        agent, principal = guard.agent(AGENT, (AGENT,)), Principal(id="user:anna")
-        body = canonical(dict(ARGUMENTS))
-
-        def another() -> Call:
-            return Call(run=run.id, id="call", principal=principal, agent=agent, tool=tool, body=body)
-
-        given = guard.judge(another()).given.decode()
+        call = half_way(guard, run)
+        given = guard.judge(call).given.decode()
 
         def ours(stopwatch: Stopwatch) -> None:
             for _ in range(RUN_LENGTH):
-                stopwatch.time(guard.decide, another())
+                stopwatch.time(guard.decide, replace(call))  # nothing of it is computed yet
 
         def raw(stopwatch: Stopwatch) -> None:
             for _ in range(RUN_LENGTH):

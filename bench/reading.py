@@ -9,10 +9,9 @@ from typing import Final, get_args
 
 from measuring import Benchmark, Goal, Pair, Round, Scale, Stopwatch, in_turns
 from raw import Evaluation
-from scene import AGENT, ARGUMENTS, RUN_LENGTH, guarded, send_money
+from scene import AGENT, ARGUMENTS, RUN_LENGTH, guarded, half_way
 
-from guardrail.calls import Agent, ArgumentKind, Call, Principal, Tool
-from guardrail.canonical import canonical
+from guardrail.calls import Agent, ArgumentKind, Call, Tool
 from guardrail.facts import extract
 from guardrail.origins import Origins
 
@@ -58,15 +57,7 @@ def _of_a_call(folder: Path, scale: Scale) -> Iterator[Round]:
         guarded(folder / "facts.db") as guard,
         guard.run(principal="user:anna", task="pay the invoice") as run,
     ):
-        send = guard.tool(send_money, agent=AGENT)
-        for _ in range(RUN_LENGTH // 2):
-            send(**ARGUMENTS)
-        guard.ledger.flush()
-        tool = guard.tool_definition(name="send_money", server="local")
-        call = Call(
-            run=run.id, id="call", principal=Principal(id="user:anna"), agent=guard.agent(AGENT, (AGENT,)),
-            tool=tool, body=canonical(dict(ARGUMENTS)),
-        )  # fmt: skip
+        call = half_way(guard, run)
         given, state = guard.judge(call).given.decode(), guard.ledger.read_run(run.id)
         origins = Origins(guard.ledger)
 

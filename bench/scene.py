@@ -15,6 +15,8 @@ from measuring import Stopwatch
 
 from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import Bundle
+from guardrail.calls import Call
+from guardrail.canonical import canonical
 from guardrail.config import Durability
 from guardrail.decisions import Decision
 from guardrail.guard import Guardrail
@@ -22,6 +24,7 @@ from guardrail.ledger import Ledger, schema
 from guardrail.ledger.connection import driver
 from guardrail.policy import Policy, PolicyInput
 from guardrail.rego import RegoPolicy
+from guardrail.runs import Run
 from guardrail.settings import ToolSettings
 
 AGENT: Final = "payer"
@@ -70,6 +73,22 @@ def guarded(
             ledger=ledger,
             outcome=outcome,
         )
+
+
+def half_way(guard: Guardrail, run: Run) -> Call:
+    """Half a run of calls, and the one that is about to be made then."""
+    send = guard.tool(send_money, agent=AGENT)
+    for _ in range(RUN_LENGTH // 2):
+        send(**ARGUMENTS)
+    guard.ledger.flush()
+    return Call(
+        run=run.id,
+        id="call",
+        principal=run.principal,
+        agent=guard.agent(AGENT, (AGENT,)),
+        tool=guard.tool_definition(name="send_money", server="local"),
+        body=canonical(dict(ARGUMENTS)),
+    )
 
 
 def turn_of(guard: Guardrail) -> Callable[[Stopwatch], None]:

@@ -158,6 +158,8 @@ class Seen:
 
     def _covered(self, parts: list[str], *, prose: bool) -> list[tuple[Found, ...]] | None:
         """Where each piece stands, in a sentence as many in a row as possible; None = one stands nowhere."""
+        if not all(any(pool.find(part) for pool in self._pools.values()) for part in parts):
+            return None  # what stands in a row stands there one by one as well
         covered: list[tuple[Found, ...]] = []
         at = 0
         while at < len(parts):
