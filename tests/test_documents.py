@@ -76,3 +76,12 @@ def test_the_quickstart_does_what_its_page_shows(tmp_path: Path):
 def test_the_examples_of_a_page_print_what_it_says(page: str):
     outcome = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
     assert (outcome.failed, outcome.attempted > 0) == (0, True)
+
+
+def test_the_readme_tells_the_figures_of_agentdojo_as_the_example_does():
+    def rows(page: Path) -> list[str]:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        begin = next(number for number, line in enumerate(lines) if line.startswith("| suite |"))
+        return lines[begin : begin + 7]
+
+    assert rows(ROOT / "README.md") == rows(ROOT / "examples" / "agentdojo" / "README.md")

@@ -137,6 +137,7 @@ def test_what_was_heard_before_is_not_written_again(tmp_path: Path):
         said = [record.fields["trust"] for record in guard.ledger.records("r") if record.kind == "heard"]
         assert said == ["untrusted", "user"]
         assert guard.ledger.read_run("r").labels == ("untrusted",)
+        assert guard.ledger.verify().ok
 
 
 def test_nothing_is_heard_where_there_is_no_run(tmp_path: Path):

@@ -151,7 +151,7 @@ class Agreement:
         for kind, body in told:
             if b'"move":' in body:
                 self._moves += 1
-            if kind == "settled":
+            if kind in {"settled", "heard"}:
                 if b'"labels":["' in body:
                     fields = orjson.loads(body)
                     self._labels.setdefault(fields["run"], set()).update(fields["labels"])

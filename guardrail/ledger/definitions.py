@@ -59,11 +59,12 @@ class Hear(Write):
         row = tx.run(self.runs[0], self._principal)
         row.position += 1
         row.sources += 1
-        label = "untrusted"
-        if self._kind == label and label not in row.seen:
-            row.seen = (*row.seen, label)
+        labels = ["untrusted"] if self._kind == "untrusted" and "untrusted" not in row.seen else []
+        if labels:
+            row.seen = (*row.seen, *labels)
             row.version += 1
-        tx.record("heard", {"run": row.id, "trust": self._kind, "position": row.position}, self._sealed)
+        fields = {"run": row.id, "trust": self._kind, "labels": labels, "position": row.position}
+        tx.record("heard", fields, self._sealed)
         tx.change_run(row)
 
 

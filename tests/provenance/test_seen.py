@@ -220,7 +220,8 @@ WORDS = st.lists(
 
 @given(st.lists(WORDS.map(" ".join), max_size=4), WORDS.map(" ".join))
 def test_sentences_of_any_words_have_an_answer(said: list[str], value: str):
-    assert label(value, USER, *(Source(kind="untrusted", content=content) for content in said))["trust"]
+    found = label(value, USER, *(Source(kind="untrusted", content=content) for content in said))
+    assert found["trust"] in {"user", "untrusted", "unknown"}
 
 
 def test_a_value_is_found_however_often_it_stands_inside_of_other_words_first():
