@@ -48,7 +48,7 @@ def _decisions(folder: Path, scale: Scale) -> Iterator[Round]:
     evaluate = Evaluation()
     with guarded(folder / "decision.db") as guard, guard.run(principal="user:anna") as run:
         call = half_way(guard, run)
-        given = guard.judge(call).given.decode()
+        given = guard.judge.judge(call).given.decode()
 
         def ours(stopwatch: Stopwatch) -> None:
             for _ in range(RUN_LENGTH):

@@ -58,7 +58,7 @@ def _of_a_call(folder: Path, scale: Scale) -> Iterator[Round]:
         guard.run(principal="user:anna", task="pay the invoice") as run,
     ):
         call = half_way(guard, run)
-        given, state = guard.judge(call).given.decode(), guard.ledger.read_run(run.id)
+        given, state = guard.judge.judge(call).given.decode(), guard.ledger.read_run(run.id)
         origins = Origins(guard.ledger)
 
         def read() -> None:
@@ -86,7 +86,7 @@ def _by_the_kilobyte(folder: Path, scale: Scale) -> Iterator[Round]:
     with guarded(folder / "kinds.db") as guard, guard.run() as run:
         tool = guard.tool_definition(name="send_money", server="local")
         call = Call.of(dict(ARGUMENTS), run=run.id, id="call", agent=guard.agent(AGENT, (AGENT,)), tool=tool)
-        given = guard.judge(call).given.decode()
+        given = guard.judge.judge(call).given.decode()
     calls = {kind: _call(kind) for kind in _KINDS}
     sizes = {kind: len(call.body) / 1024 for kind, call in calls.items()}
 

@@ -34,6 +34,7 @@ from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
 from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
+from guardrail.names import Names
 from guardrail.output_settings import OutputSettings
 from guardrail.outputs import ConfiguredCheck
 from guardrail.people import People
@@ -45,6 +46,7 @@ from guardrail.settings import (
     ApprovalSettings,
     LedgerSettings,
     MaskingSettings,
+    NameSettings,
     PersonSettings,
     PolicySettings,
     PrincipalSettings,
@@ -98,6 +100,7 @@ class Config(BaseSettings):
         resume: how a suspended run goes on.
         slack: where they are asked in Slack; None = they are not.
         registry: where packages are looked up.
+        names: whether names in URLs are.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, env_prefix="GUARDRAIL_")
@@ -120,6 +123,7 @@ class Config(BaseSettings):
     resume: ResumeSettings = ResumeSettings()
     slack: SlackSettings | None = None
     registry: RegistrySettings = RegistrySettings()
+    names: NameSettings = NameSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @classmethod
@@ -266,6 +270,10 @@ class Config(BaseSettings):
             freshness=declared.freshness,
             limits=declared.limits,
         )
+
+    def where_names_lead(self) -> Names:
+        """What looks up the names in URLs, where that is wanted."""
+        return Names(timeout=self.names.timeout if self.names.resolve else None)
 
     @property
     def channels(self) -> tuple[str, ...]:

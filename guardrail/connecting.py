@@ -1,15 +1,15 @@
 """Connecting to what was judged: a transport for httpx that knows which URL the policy was shown.
 
-A name may lead elsewhere when it is looked up a second time, and a server may answer with a redirect. So the
-transport looks a name up once, refuses addresses that are nearer than the public network, connects to one of those
-that it has looked at, and has every URL that was not judged yet judged as if the tool had been called with it.
+A name may lead elsewhere when it is looked up a second time, and a server may answer with a redirect. So a name is
+looked up once: before the call was decided (`guardrail.names`), or by the transport. That refuses addresses nearer
+than the public network, connects to one of those that it has looked at, and has every URL that was not judged yet
+judged as if the tool had been called with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx
@@ -19,19 +19,11 @@ from guardrail.calls import Call
 from guardrail.errors import InvalidArguments, NotJudged
 from guardrail.execution import Judged, current_judged
 from guardrail.facts.addresses import address_of, classify
+from guardrail.names import Resolve, resolve
 from guardrail.pointers import put
-
-Resolve = Callable[[str, int], Sequence[str]]
-"""Looks a name up: host, port → addresses. Raises `OSError`."""
 
 _NO_REUSE: Final = httpx.Limits(max_keepalive_connections=0)
 """A connection belongs to one name: at the same address, another one would get the first one's certificate."""
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
 class JudgedTransport(httpx.BaseTransport):
@@ -61,8 +53,7 @@ class JudgedTransport(httpx.BaseTransport):
             NotJudged: its URL was not judged, or is refused; or its name leads to an address that is.
             httpx.ConnectError: no address answers.
         """
-        _check(request.url)
-        pinned = _pinned(request, self._looked_up(request.url))
+        pinned = _pinned(request, self._addresses(request.url, _known(request.url)))
         for attempt in pinned[:-1]:
             try:
                 return self._inner.handle_request(attempt)
@@ -70,9 +61,9 @@ class JudgedTransport(httpx.BaseTransport):
                 continue
         return self._inner.handle_request(pinned[-1])
 
-    def _looked_up(self, url: httpx.URL) -> Sequence[str]:
+    def _addresses(self, url: httpx.URL, known: Sequence[str]) -> Sequence[str]:
         host, port = _place(url)
-        return _fit(host, [host] if address_of(host) else self._resolve(host, port), self._private)
+        return _fit(host, known or self._resolve(host, port), self._private)
 
     def close(self) -> None:
         """Let go of what sends."""
@@ -95,9 +86,9 @@ class AsyncJudgedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As `JudgedTransport.handle_request`."""
-        _check(request.url)
+        known = _known(request.url)
         host, port = _place(request.url)
-        found = [host] if address_of(host) else await asyncio.to_thread(self._resolve, host, port)
+        found = known or await asyncio.to_thread(self._resolve, host, port)
         pinned = _pinned(request, _fit(host, found, self._private))
         for attempt in pinned[:-1]:
             try:
@@ -111,8 +102,8 @@ class AsyncJudgedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _check(url: httpx.URL) -> None:
-    """Make sure that a URL was judged: with the call, or now, in its place."""
+def _known(url: httpx.URL) -> Sequence[str]:
+    """The addresses of a URL that are known, once it was judged: with the call, or now, in its place."""
     judged = current_judged()
     if judged is None:
         raise NotJudged("this is not run as a guarded tool", fix="call it through the guard")
@@ -122,14 +113,16 @@ def _check(url: httpx.URL) -> None:
             f"{judged.call.tool.title} has no argument that was judged as a URL",
             fix='declare the argument as a URL: kinds = { ARGUMENT = "url" }',
         )
-    if any(_same(url, fact["url"]) for fact in facts):
-        return
+    for fact in facts:
+        if _same(url, fact["url"]):
+            return [url.host] if address_of(url.host) else [found["address"] for found in fact["addresses"]]
     decision = judged.decide(_with_url(judged, facts[0]["argument"], str(url)))
     if decision.effect != "allow":
         why = "; ".join(reason.message for reason in decision.reasons)
         raise NotJudged(
             f"{url.host} is not where the call was allowed to go: {why}", fix="call it with that URL"
         )
+    return [url.host] if address_of(url.host) else []
 
 
 def _same(url: httpx.URL, judged: str) -> bool:

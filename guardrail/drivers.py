@@ -161,7 +161,7 @@ class _Asynchronous(Walk):
 
     async def perform(self, step: Step) -> Any:
         match step:
-            case Decide(call=call) if self.guard.registry.may_ask(call):
+            case Decide(call=call) if not self.guard.judge.is_quick_about(call):
                 return await asyncio.to_thread(self.decide, step)
             case Decide():
                 return self.decide(step)
@@ -170,7 +170,7 @@ class _Asynchronous(Walk):
             case Execute():
                 return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
-                if self.guard.reviews_at_once:
+                if self.guard.judge.reviews_quickly:
                     return self.review(step)
                 return await asyncio.to_thread(self.review, step)  # other people's checks take their time
             case Settle():

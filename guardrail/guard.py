@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
-from guardrail.admission import Refuse, Ticket
+from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.checks import check_choice, check_name, check_pointers
@@ -20,6 +20,7 @@ from guardrail.errors import ConfigError, InvalidArguments, InvalidTool, LedgerE
 from guardrail.execution import Attempt
 from guardrail.judging import Judge
 from guardrail.ledger import Ledger
+from guardrail.names import Names
 from guardrail.outcomes import Outcome, readable
 from guardrail.outputs import ConfiguredCheck, default_checks
 from guardrail.policy import AllOf, Policy
@@ -29,10 +30,9 @@ from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
 from guardrail.saying import Saying
 from guardrail.settings import ToolSettings
-from guardrail.steps import Decided, Reviewed
 from guardrail.telemetry import CallSpan
 from guardrail.voting import Voting
-from guardrail.walks import Suspended, Waiting, lost
+from guardrail.walks import Surroundings, Suspended, Waiting, lost
 from guardrail.wrapping import guarded
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -52,6 +52,7 @@ class Guardrail(Saying):
         agents: what policies may know of agents, by their id.
         principals: what policies may know of those whom agents act for, by their id.
         registry: what is known of packages; left out: their names alone, and nothing is asked.
+        names: where the names in URLs lead; left out: nobody asks.
         voting: who may answer for agents, and for what; left out: whoever has a plain name, by the shipped policy.
         mode: `enforce`, or `observe`.
         outcome: `durable`, or `buffered`.
@@ -75,6 +76,7 @@ class Guardrail(Saying):
         agents: Mapping[str, Mapping[str, Any]] | None = None,
         principals: Mapping[str, Mapping[str, Any]] | None = None,
         registry: Registry | None = None,
+        names: Names | None = None,
         voting: Voting | None = None,
         mode: Mode = "enforce",
         outcome: Durability = "durable",
@@ -97,13 +99,14 @@ class Guardrail(Saying):
         self.registry, self.voting = registry or Registry(), voting or Voting(ledger)
         self.flights = ledger.flights
         self.mode: Mode = mode
-        self.buffered, self.strict = outcome == "buffered", strict
+        self.strict = strict
         self._tools = dict(tools or {})
-        self._judge = Judge(
+        self.judge = Judge(
             policy=self.policy,
             boundaries=boundaries,
             ledger=ledger,
             registry=self.registry,
+            names=names or Names(),
             voting=self.voting,
             mode=mode,
             folders={
@@ -115,7 +118,9 @@ class Guardrail(Saying):
             clock=clock,
             checks=default_checks() if checks is None else checks,
         )
-        self.reviews_at_once = self._judge.is_quick
+        self._surroundings = Surroundings(
+            ledger=ledger, flights=self.flights, judge=self.judge, buffered=outcome == "buffered"
+        )
         self._attributes, self._principals = dict(agents or {}), dict(principals or {})
         self._agents: dict[tuple[str, ...], Agent] = {}
         self._started: set[tuple[str, str]] = set()
@@ -144,6 +149,7 @@ class Guardrail(Saying):
             agents={name: settings.attributes for name, settings in config.agents.items()},
             principals={name: settings.attributes for name, settings in config.principals.items()},
             registry=registry,
+            names=config.where_names_lead(),
             voting=voting,
             mode=config.mode,
             outcome=config.outcome,
@@ -239,7 +245,7 @@ class Guardrail(Saying):
         if run is None:
             raise ConfigError("nothing can be heard outside of a run", fix="open one: with guard.run(…)")
         said = readable(content)
-        if isinstance(said, str) and self._judge.origins.says(self.ledger.read_run(run.id), said, trust):
+        if isinstance(said, str) and self.judge.origins.says(self.ledger.read_run(run.id), said, trust):
             return
         source = Source(kind=trust, content=said, readers=None if readers is None else tuple(readers))
         self.ledger.hear(run.id, source, principal=run.principal)
@@ -319,7 +325,7 @@ class Guardrail(Saying):
 
     def decide(self, call: Call) -> Decision:
         """The line up to the decision: nothing is stored, nothing runs."""
-        return self._judge.decide(call)
+        return self.judge.decide(call)
 
     def perform(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
         """Walk the whole line in this thread.
@@ -329,7 +335,7 @@ class Guardrail(Saying):
         """
         with CallSpan(attempt.call) as span:
             try:
-                outcome = drive(self, attempt, waiting)
+                outcome = drive(self._surroundings, attempt, waiting)
             except Suspended:
                 span.waits()
                 raise
@@ -344,24 +350,12 @@ class Guardrail(Saying):
         """
         with CallSpan(attempt.call) as span:
             try:
-                outcome = await drive_async(self, attempt, waiting)
+                outcome = await drive_async(self._surroundings, attempt, waiting)
             except Suspended:
                 span.waits()
                 raise
             span.ended(outcome)
             return outcome
-
-    def judge(self, call: Call, edited_by: str = "") -> Decided:
-        """What the drivers need for a decision: facts, run state, policies, reservations."""
-        return self._judge.judge(call, edited_by)
-
-    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
-        """What the drivers need for a release: what becomes of what a call has returned."""
-        return self._judge.review(call, content, held=held)
-
-    def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
-        """What a call has returned is handed on: values of later calls may come from it."""
-        self._judge.origins.keep(call.run, f"{call.key}/{ticket.fence}", source)
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 

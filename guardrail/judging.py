@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from guardrail import outputs
-from guardrail.admission import Released
+from guardrail.admission import Released, Ticket
 from guardrail.boundaries import Boundaries
 from guardrail.calls import Call, Trust
 from guardrail.config import Mode
@@ -23,6 +23,7 @@ from guardrail.decisions import Decision, Reason, attended, refuse
 from guardrail.errors import CallError, InvalidArguments, PolicyError
 from guardrail.facts import extract
 from guardrail.ledger import Ledger
+from guardrail.names import Names
 from guardrail.obligations import as_obliged
 from guardrail.origins import Origins
 from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, run_checks, unlooked
@@ -49,6 +50,7 @@ class Judge:
         boundaries: what each agent may do; None = nothing limits an agent but the policy.
         ledger: where runs and policies stand.
         registry: what is known of packages.
+        names: where names lead.
         voting: who may answer for agents.
         mode: `observe` decides and enforces nothing.
         folders: tool, as `server/name` → what its relative paths are relative to.
@@ -67,6 +69,7 @@ class Judge:
         boundaries: Boundaries | None,
         ledger: Ledger,
         registry: Registry,
+        names: Names,
         voting: Voting,
         mode: Mode,
         folders: Mapping[str, Path],
@@ -79,6 +82,7 @@ class Judge:
         self._boundaries = boundaries
         self._ledger = ledger
         self._registry = registry
+        self._names = names
         self._voting = voting
         self._mode = mode
         self._folders = folders
@@ -89,13 +93,25 @@ class Judge:
         self._kept: set[str] = set()
 
     @property
-    def is_quick(self) -> bool:
+    def reviews_quickly(self) -> bool:
         """Whether a review waits for no check that takes time."""
         return self._are_quick or not self._policy.reviews
 
+    def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
+        """What a call has returned is handed on: values of later calls may come from it."""
+        self.origins.keep(call.run, f"{call.key}/{ticket.fence}", source)
+
+    def is_quick_about(self, call: Call) -> bool:
+        """Whether a decision about a call waits for no network."""
+        return not (self._registry.may_ask(call) or self._names.may_ask(call))
+
     def decide(self, call: Call) -> Decision:
         """What the policies say of a call; nothing is stored."""
-        return self._decided(self._given(call))
+        given = self._given(call)
+        decision = self._decided(given)
+        if decision.effect == "allow" and self._names.are_due(given.facts):
+            decision = self._decided(self._with_names(given))
+        return decision
 
     def judge(self, call: Call, edited_by: str = "") -> Decided:
         """What the line needs to know before it goes on with a call.
@@ -106,7 +122,18 @@ class Judge:
         """
         if call.tool is EMIT:
             return self._said(call)
-        decision, given = self._stored(self._given(call))
+        given = self._given(call)
+        decided = self._judged(call, given, edited_by)
+        if decided.goes_on and self._names.are_due(given.facts):
+            decided = self._judged(call, self._with_names(given), edited_by)
+        return decided
+
+    def _with_names(self, given: PolicyInput) -> PolicyInput:
+        """The same, with the names looked up."""
+        return replace(given, facts=self._names.look_up(given.facts))
+
+    def _judged(self, call: Call, given: PolicyInput, edited_by: str) -> Decided:
+        decision, given = self._stored(given)
         bounds, observe = self._boundaries, self._mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
         asks = decision.effect == "ask" and not observe

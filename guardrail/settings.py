@@ -165,6 +165,18 @@ class MaskingSettings(Table):
     hide: _Pointers = ()
 
 
+class NameSettings(Table):
+    """`[names]`: whether the names in URLs are looked up before a call is decided.
+
+    Attributes:
+        resolve: they are, once everything else lets the call go.
+        timeout: seconds for all names of a call.
+    """
+
+    resolve: bool = False
+    timeout: _Duration = 2.0
+
+
 class MoneySettings(Table):
     """`[[agents.NAME.budgets.money]]`: as `boundary.Money`."""
 

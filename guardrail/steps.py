@@ -46,6 +46,12 @@ class Decided:
     observe: bool = False
     consent: Consent | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing that was said so far keeps the call from its admission."""
+        asked = self.consent is not None and self.consent.met
+        return self.observe or self.decision.effect == "allow" or (self.decision.effect == "ask" and asked)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitApproval:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 from guardrail.admission import Admission, Admit, InFlight, Settle, SettleAnswer, Ticket
 from guardrail.approvals import Approval
@@ -11,10 +12,10 @@ from guardrail.decisions import Decision, Reason
 from guardrail.errors import LedgerError
 from guardrail.execution import Attempt, Judged
 from guardrail.flights import Flights
+from guardrail.judging import Judge
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
 from guardrail.provenance import Source
-from guardrail.registry import Registry
 from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Review, Reviewed
 
 Waiting = Literal["wait", "suspend", "answer"]
@@ -34,49 +35,21 @@ class Suspended(BaseException):
         self.call = call
 
 
-class Surroundings(Protocol):
-    """What the drivers need of the guard."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the drivers need of the guard.
 
-    @property
-    def ledger(self) -> Ledger:
-        """Where everything is written."""
-        ...
+    Attributes:
+        ledger: where everything is written.
+        flights: what runs in this process.
+        judge: who decides.
+        buffered: outcomes ride the next commit.
+    """
 
-    @property
-    def flights(self) -> Flights:
-        """What runs in this process."""
-        ...
-
-    @property
-    def registry(self) -> Registry:
-        """What is known of packages."""
-        ...
-
-    @property
-    def buffered(self) -> bool:
-        """Whether outcomes ride the next commit."""
-        ...
-
-    def judge(self, call: Call, edited_by: str = "") -> Decided:
-        """Facts, run state and policies: what is to happen with the call."""
-        ...
-
-    def decide(self, call: Call) -> Decision:
-        """The line up to the decision: nothing is stored, nothing runs."""
-        ...
-
-    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
-        """What is to happen with what the call has returned."""
-        ...
-
-    @property
-    def reviews_at_once(self) -> bool:
-        """Whether a review takes no time that an event loop would notice."""
-        ...
-
-    def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
-        """What the call has returned is handed on: values of later calls may come from it."""
-        ...
+    ledger: Ledger
+    flights: Flights
+    judge: Judge
+    buffered: bool
 
 
 class Walk:
@@ -92,18 +65,18 @@ class Walk:
     def decide(self, step: Decide) -> Decided:
         """What the guard says of a call; where the ledger is lost, a deny."""
         try:
-            return self.guard.judge(step.call, step.edited_by)
+            return self.guard.judge.judge(step.call, step.edited_by)
         except LedgerError as error:
             return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
 
     def judged(self, step: Execute) -> Judged:
         """What the tool is run with."""
-        return Judged(call=step.call, given=step.given, decide=self.guard.decide)
+        return Judged(call=step.call, given=step.given, decide=self.guard.judge.decide)
 
     def review(self, step: Review) -> Reviewed:
         """What the guard says of a result; where it cannot say, nobody gets it."""
         try:
-            return self.guard.review(step.call, step.content, held=step.held)
+            return self.guard.judge.review(step.call, step.content, held=step.held)
         except LedgerError as error:
             decision = Decision(effect="deny", reasons=(lost(error),))
             unseen = Source(kind="untrusted", content=None)
@@ -112,7 +85,7 @@ class Walk:
     def kept(self, step: Settle, answer: SettleAnswer) -> SettleAnswer:
         """What was handed on is known from here on."""
         if step.source is not None and answer == "settled":
-            self.guard.keep(step.call, step.ticket, step.source)
+            self.guard.judge.keep(step.call, step.ticket, step.source)
         return answer
 
     def enter(self, admit: Admit) -> InFlight | None:

@@ -94,6 +94,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
             "answer_bytes": 20_000_000,
             "at_once": 4,
         },
+        "names": {"resolve": False, "timeout": 2.0},
     }
 
 
@@ -242,6 +243,7 @@ def models() -> dict[str, type[BaseModel]]:
         "`[ledger]`": module.LedgerSettings,
         "`[policies]`": module.PolicySettings,
         "`[masking]`": module.MaskingSettings,
+        "`[names]`": module.NameSettings,
         "`[agents.NAME]`": module.AgentSettings,
         "`[agents.NAME.budgets]`": module.BudgetSettings,
         "`[[agents.NAME.budgets.money]]`": module.MoneySettings,
@@ -267,6 +269,7 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         "`[ledger]`": [used["ledger"]],
         "`[policies]`": [used["policies"]],
         "`[masking]`": [used["masking"]],
+        "`[names]`": [used["names"]],
         "`[agents.NAME]`": list(agents),
         "`[agents.NAME.budgets]`": budgets,
         "`[[agents.NAME.budgets.money]]`": [money for budget in budgets for money in budget.get("money", ())],

@@ -1,10 +1,9 @@
-"""URLs: which host an argument leads to, as two parsers agree on it. No name is ever looked up.
+"""URLs: which host an argument leads to, as two parsers agree on it. No name is looked up here.
 
 Parsers differ on where a host ends, and clients use all of them. So a URL is read by the WHATWG
 parser (ada) and by the standard library, and where they see two hosts, or where a spelling is not
 normal in a way that could make a third one see another (an address in octal, a final dot, dots in the
-path), it is not understood. A name that resolves to a private address is not seen here: no boundary
-replaces an egress proxy that pins addresses.
+path), it is not understood. Where a name leads is asked later, if at all (`guardrail.names`).
 """
 
 from __future__ import annotations
@@ -37,7 +36,8 @@ def read_url(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  the s
 
     `url` is the normal form. `host` is lower-case ASCII, an address without brackets; `port` is the
     scheme's own where none is written. A bare `www.example.com/page` is understood too, since every
-    client that takes it goes to that host: its scheme is "" and its port None.
+    client that takes it goes to that host: its scheme is "" and its port None. `addresses`, `resolution` and
+    `why` say that nobody has looked the name up.
 
     Raises:
         NotUnderstoodError: clients may see different hosts in it, or it is of a scheme without one.
@@ -59,6 +59,9 @@ def read_url(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  the s
         "port": None if bare else _port(seen, second),
         "address_class": classify(host),
         "credentials": credentials,
+        "addresses": (),
+        "resolution": "unasked",
+        "why": "",
     }
     return Findings(facts=(fact,), caution="it carries a name or password" if credentials else "")
 

@@ -30,7 +30,8 @@ _PATH: Final[Shape] = {
 }  # fmt: skip
 _URL: Final[Shape] = {
     "argument": TEXT, "raw": TEXT, "url": TEXT, "scheme": TEXT, "host": TEXT, "address_class": TEXT,
-    "credentials": BOOLEAN, "port?": ANY,
+    "credentials": BOOLEAN, "port?": ANY, "addresses": ({"address": TEXT, "class": TEXT},), "resolution": TEXT,
+    "why": TEXT,
 }  # fmt: skip
 _COMMAND: Final[Shape] = {
     "argument": TEXT, "program": TEXT, "name": TEXT, "subcommand": TEXT, "words": (TEXT,), "complete": BOOLEAN,

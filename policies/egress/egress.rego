@@ -27,6 +27,36 @@ deny contains {
 }
 
 # METADATA
+# title: No name that leads to such an address
+# description: Known where names are looked up (`[names] resolve`).
+# custom:
+#   rule: egress.address
+#   atlas: [AML.T0053, AML.T0086]
+deny contains {
+	"rule": "egress.address",
+	"message": sprintf("%s leads to %s, which is not on the public network (%s)", [at.host, at.address, at.class]),
+	"fix": "use a public host; the owner can list this one under settings.private_hosts",
+} if {
+	some at in led
+	input.point == "action"
+}
+
+# METADATA
+# title: No name that could not be looked up
+# description: Where names are looked up (`[names] resolve`).
+# custom:
+#   rule: egress.unresolved
+#   atlas: [AML.T0086]
+deny contains {
+	"rule": "egress.unresolved",
+	"message": sprintf("where %s leads could not be found out: %s", [url.host, url.why]),
+	"fix": "check the name; if it is right, call again later",
+} if {
+	some url in unresolved
+	input.point == "action"
+}
+
+# METADATA
 # title: No user name or password in a URL
 # custom:
 #   rule: egress.credentials
@@ -88,6 +118,31 @@ near contains {"host": url.host, "address_class": url.address_class} if {
 	some url in input.facts.guessed.urls
 	not url.address_class in {"name", "global"}
 	not hosts.listed(url.host, settings.private_hosts)
+}
+
+# Where names lead to that is not on the public network, in undeclared arguments too.
+led contains {"host": url.host, "address": found.address, "class": found["class"]} if {
+	some url in input.facts.urls
+	some found in url.addresses
+	found["class"] != "global"
+	not hosts.listed(url.host, settings.private_hosts)
+}
+
+led contains {"host": url.host, "address": found.address, "class": found["class"]} if {
+	some url in input.facts.guessed.urls
+	some found in url.addresses
+	found["class"] != "global"
+	not hosts.listed(url.host, settings.private_hosts)
+}
+
+unresolved contains {"host": url.host, "why": url.why} if {
+	some url in input.facts.urls
+	url.resolution == "failed"
+}
+
+unresolved contains {"host": url.host, "why": url.why} if {
+	some url in input.facts.guessed.urls
+	url.resolution == "failed"
 }
 
 # Hosts that a URL enters with a name or password.

@@ -41,6 +41,9 @@ def url(argument: str, host: str) -> dict[str, Any]:
         "port": 443,
         "address_class": "name",
         "credentials": False,
+        "addresses": (),
+        "resolution": "unasked",
+        "why": "",
     }
 
 

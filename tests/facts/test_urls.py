@@ -28,6 +28,9 @@ def fact(raw: str, **changed: Any) -> dict[str, Any]:
         "port": 443,
         "address_class": "name",
         "credentials": False,
+        "addresses": (),
+        "resolution": "unasked",
+        "why": "",
     }
     return plain | changed
 

@@ -5,7 +5,13 @@ import data.guardrail.rules.egress
 
 call(urls) := {"point": "action", "facts": {"urls": urls}}
 
-url(host, class) := {"host": host, "address_class": class, "credentials": false}
+url(host, class) := {
+	"host": host, "address_class": class, "credentials": false, "addresses": [], "resolution": "unasked", "why": "",
+}
+
+leading(host, addresses) := object.union(url(host, "name"), {"addresses": addresses, "resolution": "found"})
+
+lost(host, why) := object.union(url(host, "name"), {"resolution": "failed", "why": why})
 
 rules(reasons) := {reason.rule | some reason in reasons}
 
@@ -37,6 +43,41 @@ test_one_bad_address_among_good_ones_is_denied if {
 	egress.deny == expected with input as given
 }
 
+test_a_name_that_leads_to_the_public_network_is_fine if {
+	given := call([leading("example.com", [{"address": "93.184.216.34", "class": "global"}])])
+	count(egress.deny) == 0 with input as given
+}
+
+test_a_name_that_leads_nearer_is_denied if {
+	addresses := [{"address": "93.184.216.34", "class": "global"}, {"address": "10.0.0.1", "class": "private"}]
+	expected := {{
+		"rule": "egress.address",
+		"message": "example.com leads to 10.0.0.1, which is not on the public network (private)",
+		"fix": "use a public host; the owner can list this one under settings.private_hosts",
+	}}
+	egress.deny == expected with input as call([leading("example.com", addresses)])
+	guessed := {"point": "action", "facts": {"urls": [], "guessed": {"urls": [leading("example.com", addresses)]}}}
+	egress.deny == expected with input as guessed
+}
+
+test_a_listed_private_host_may_lead_nearer if {
+	given := call([leading("git.example.com", [{"address": "10.0.0.1", "class": "private"}])])
+	count(egress.deny) == 0 with input as given with data.settings as {"private_hosts": ["git.example.com"]}
+}
+
+test_a_name_that_could_not_be_looked_up_is_denied_listed_or_not if {
+	expected := {{
+		"rule": "egress.unresolved",
+		"message": "where git.example.com leads could not be found out: no answer in time",
+		"fix": "check the name; if it is right, call again later",
+	}}
+	given := call([lost("git.example.com", "no answer in time")])
+	egress.deny == expected with input as given
+	egress.deny == expected with input as given with data.settings as {"private_hosts": ["git.example.com"]}
+	guessed := {"point": "action", "facts": {"urls": [], "guessed": {"urls": given.facts.urls}}}
+	egress.deny == expected with input as guessed
+}
+
 test_a_listed_private_host_is_fine if {
 	given := call([url("127.0.0.1", "loopback")])
 	count(egress.deny) == 0 with input as given with data.settings as {"private_hosts": ["127.0.0.1"]}
@@ -48,7 +89,7 @@ test_a_host_of_partners_does_not_open_private_addresses if {
 }
 
 test_credentials_are_denied if {
-	given := call([{"host": "example.com", "address_class": "name", "credentials": true}])
+	given := call([object.union(url("example.com", "name"), {"credentials": true})])
 	rules(egress.deny) == {"egress.credentials"} with input as given
 }
 
