@@ -170,7 +170,7 @@ class _Asynchronous(Walk):
             case Execute():
                 return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
-                if self.guard.judge.reviews_quickly:
+                if self.guard.judge.reviews_quickly(step.call):
                     return self.review(step)
                 return await asyncio.to_thread(self.review, step)  # other people's checks take their time
             case Settle():

@@ -21,12 +21,12 @@ from guardrail.calls import Call, Trust
 from guardrail.config import Mode
 from guardrail.decisions import Decision, Reason, attended, refuse
 from guardrail.errors import CallError, InvalidArguments, PolicyError
-from guardrail.facts import extract
+from guardrail.facts import Facts, extract
 from guardrail.ledger import Ledger
 from guardrail.names import Names
 from guardrail.obligations import as_obliged
 from guardrail.origins import Origins
-from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, run_checks, unlooked
+from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, named_in, run_checks, unlooked
 from guardrail.policy import AllOf, Output, PolicyInput
 from guardrail.provenance import Source
 from guardrail.registry import Registry
@@ -92,10 +92,10 @@ class Judge:
         self._are_quick = are_quick(self._checks)
         self._kept: set[str] = set()
 
-    @property
-    def reviews_quickly(self) -> bool:
-        """Whether a review waits for no check that takes time."""
-        return self._are_quick or not self._policy.reviews
+    def reviews_quickly(self, call: Call) -> bool:
+        """Whether a review waits for no check that takes time, and for no network."""
+        asks = call.tool is EMIT and self._registry.is_remote
+        return (self._are_quick and not asks) or not self._policy.reviews
 
     def keep(self, call: Call, ticket: Ticket, source: Source) -> None:
         """What a call has returned is handed on: values of later calls may come from it."""
@@ -200,16 +200,21 @@ class Judge:
         told = call.tool is EMIT  # an agent's words are as trusted as what its run has seen
         trust: Trust = call.tool.trust if not told else "untrusted" if "untrusted" in labels else "trusted"
         sink: Sink = "user" if told else "agent"
+        shown = Output(content=source.content, bytes=len(source.body), sink=sink, trust=trust)
+        named: tuple[Mapping[str, Any], ...] = ()
+        complete = True
         try:
             looked = outputs.Output.of(
                 source.content, sink=sink, trust=trust, tool=call.tool.title, agent=call.agent.id
             )
             checks = run_checks(looked, self._checks)
+            if told and self._registry.is_any:
+                named, complete = named_in(looked)
         except InvalidArguments as error:
-            checks = unlooked(self._checks, error.message)
+            checks, complete = unlooked(self._checks, error.message), False
+        packages = self._registry.look_up(Facts(packages=named)).packages
         found = tuple(result.as_json() for result in checks)
-        shown = Output(content=source.content, bytes=len(source.body), sink=sink, trust=trust, checks=found)
-        return shown, checks
+        return replace(shown, checks=found, packages=packages, packages_complete=complete), checks
 
     def _released(
         self, call: Call, decision: Decision, given: PolicyInput, source: Source, *, changed: bool = False

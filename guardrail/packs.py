@@ -7,7 +7,7 @@ say, nothing would be allowed, and silence is a deny. With `outputs`, policies a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -23,6 +23,10 @@ ALWAYS: Final[tuple[PackName, ...]] = ("effects", "runaway")
 DEFAULT: Final[tuple[PackName, ...]] = ("egress", "filesystem", "packages", "secrets", "shell", "sql")
 """Picked where `[policies] shipped = true` says no more. They need nothing but what tools declare."""
 
+_SHARED: Final[Mapping[str, frozenset[PackName]]] = {
+    "packages/findings.rego": frozenset({"packages", "outputs"})
+}
+"""Files of a pack that others ask too."""
 _SETTING: Final = re.compile(r"\bdata\.settings\.((?:\w+\.)*\w+)|(?<!data\.)\bsettings\.(\w+)")
 _RULE: Final = re.compile(r"^#   rule: (\S+)$", re.MULTILINE)
 
@@ -69,7 +73,8 @@ def is_picked(path: str, picked: frozenset[str]) -> bool:
         picked: names of packs.
     """
     name = path.partition("/")[0]
-    return name not in get_args(PackName) or name in ALWAYS or name in picked
+    wanted = _SHARED.get(path, frozenset({name}))
+    return name not in get_args(PackName) or name in ALWAYS or not picked.isdisjoint(wanted)
 
 
 def _pack(folder: Path, name: PackName) -> Pack:

@@ -63,6 +63,8 @@ class Output:
         sink: who would read it: the `agent`, or the `user`; "" = nobody yet.
         trust: of whoever says it.
         checks: what the checks of outputs have found.
+        packages: what the user would be told to install, as facts of packages, looked up.
+        packages_complete: these are all of them.
     """
 
     content: Any = None
@@ -70,6 +72,8 @@ class Output:
     sink: Literal["agent", "user", ""] = ""
     trust: Literal["trusted", "untrusted", ""] = ""
     checks: tuple[Mapping[str, Any], ...] = ()
+    packages: tuple[Mapping[str, Any], ...] = ()
+    packages_complete: bool = True
 
 
 NO_OUTPUT: Final = Output()

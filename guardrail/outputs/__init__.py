@@ -17,6 +17,7 @@ from guardrail.outputs.check import (
 )
 from guardrail.outputs.choice import BUILT_IN, Wanted, checks_of, default_checks
 from guardrail.outputs.output import Output, Sink, Text
+from guardrail.outputs.packages import named_in
 from guardrail.outputs.redaction import REDACTED, redacted
 from guardrail.outputs.running import are_quick, run_checks, unlooked
 
@@ -38,6 +39,7 @@ __all__ = [
     "are_quick",
     "checks_of",
     "default_checks",
+    "named_in",
     "redacted",
     "run_checks",
     "unlooked",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from guardrail.outputs.output import Output, Text
 
 MAX_PASSAGES: Final = 100
 """How many commands, blocks and lists of one output are read; one with more fails."""
+MOST_NAMED: Final = 64
+"""How many packages of one output `named_in` tells."""
 
 _MANAGERS: Final = (
     r"pip[0-9.]{0,8}|uvx?|pipx|poetry|pdm|pipenv|conda|mamba|npm|pnpm|yarn|bunx?|npx|gem|cargo|go|brew|apt|apt-get|apk|"
@@ -82,24 +85,45 @@ class Packages:
 
     def look(self, output: Output) -> Answer:
         """Every package, wherever it is named."""
-        body = output.body
-        if not any(word in body for word in _WORDS):
-            return Answer(score=0)
-        passages: list[_Passage] = []
-        for text in output.texts:
-            for passage in _passages(text):
-                passages.append(passage)
-                if len(passages) > MAX_PASSAGES:
-                    whole = (Finding(kind="unnamed", at=""),)
-                    return Answer(
-                        verdict="fail", message="it names too many packages to be read", findings=whole
-                    )
+        passages = _all_passages(output)
+        if passages is None:
+            whole = (Finding(kind="unnamed", at=""),)
+            return Answer(verdict="fail", message="it names too many packages to be read", findings=whole)
         findings = tuple(dict.fromkeys(finding for passage in passages for finding in passage.findings()))
         named = {finding.kind for finding in findings} - {"unnamed"}
         whys = dict.fromkeys(passage.said.caution for passage in passages if passage.said.caution)
         return Answer(
             verdict="fail" if whys else "pass", message="; ".join(whys), score=len(named), findings=findings
         )  # fmt: skip
+
+
+def named_in(output: Output) -> tuple[tuple[Mapping[str, Any], ...], bool]:
+    """The packages that an output tells its reader to install, as facts, and whether these are all of them.
+
+    What is imported only is not among them: the name of a module is not that of its package.
+    """
+    passages = _all_passages(output)
+    if passages is None:
+        return (), False
+    named: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for passage in passages:
+        for fact in passage.said.packages:
+            if fact["source"] != "import":
+                named.setdefault(
+                    (fact["ecosystem"], fact["name"]), {"argument": passage.text.pointer, **fact}
+                )
+    found = tuple(named.values())
+    return found[:MOST_NAMED], len(found) <= MOST_NAMED
+
+
+def _all_passages(output: Output) -> list[_Passage] | None:
+    """Every passage, wherever it stands; None where there are too many."""
+    body = output.body
+    if not any(word in body for word in _WORDS):
+        return []
+    found = (passage for text in output.texts for passage in _passages(text))
+    passages = list(islice(found, MAX_PASSAGES + 1))
+    return passages if len(passages) <= MAX_PASSAGES else None
 
 
 def _passages(text: Text) -> Iterator[_Passage]:

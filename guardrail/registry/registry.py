@@ -67,9 +67,19 @@ class Registry:
         """Let go of connections; what is asked afterwards makes them anew."""
         self._sources.questions.close()
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether there is anybody to be asked over the network."""
+        return bool(self._sources.indexes)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to look packages up in."""
+        return self.is_remote or self._sources.snapshot is not None
+
     def may_ask(self, call: Call) -> bool:
         """Whether the network may be needed for a call; False only where `look_up` needs none."""
-        if not self._sources.indexes:
+        if not self.is_remote:
             return False
         declared = not _OF_PACKAGES.isdisjoint(call.tool.kinds.values())
         return declared or _INSTALLERS.search(call.body.translate(None, _QUOTES)) is not None

@@ -84,7 +84,10 @@ INPUT: Final[Mapping[str, Shape]] = {
     "history": (_PAST_CALL,),
     "run": {"id": TEXT, "step": NUMBER, "started": TEXT},
     "now": TEXT,
-    "output": {"content": ANY, "bytes": NUMBER, "sink": TEXT, "trust": TEXT, "checks": (_CHECK,)},
+    "output": {
+        "content": ANY, "bytes": NUMBER, "sink": TEXT, "trust": TEXT, "checks": (_CHECK,), "packages": (_PACKAGE,),
+        "packages_complete": BOOLEAN,
+    },
 }  # fmt: skip
 
 _ASK: Final[Shape] = {

@@ -10,6 +10,7 @@
 package guardrail.rules.outputs
 
 import data.guardrail.outputs
+import data.guardrail.packages
 import data.guardrail.settings
 
 # METADATA
@@ -79,6 +80,44 @@ deny contains {
 	"fix": "try again later, or go on without it",
 } if {
 	some check in unanswered
+}
+
+# METADATA
+# title: A package that is found against is not told to the user
+# description: As in the pack `packages`; a name that does not exist, above all.
+# custom:
+#   rule: packages.missing
+#   atlas: [AML.T0053]
+deny contains reason if {
+	input.point == "output"
+	outputs.packages != "pass"
+	some reason in packages.refused
+}
+
+# METADATA
+# title: A package that is doubted waits for a person before the user is told
+# custom:
+#   rule: packages.near
+#   atlas: [AML.T0053]
+ask contains object.union(settings.approval, reason) if {
+	input.point == "output"
+	outputs.packages != "pass"
+	some reason in packages.asked
+}
+
+# METADATA
+# title: More packages than can be looked up wait for a person
+# custom:
+#   rule: outputs.packages
+#   atlas: [AML.T0053]
+ask contains object.union(settings.approval, {
+	"rule": "outputs.packages",
+	"message": "it names more packages than can be looked up",
+	"fix": "say less at once",
+}) if {
+	input.point == "output"
+	outputs.packages != "pass"
+	input.output.packages_complete == false
 }
 
 objecting contains {"name": check.name, "message": check.message, "findings": count(check.findings)} if {

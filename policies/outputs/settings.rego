@@ -13,3 +13,12 @@ package guardrail.outputs
 default failed := {}
 
 failed := data.settings.outputs.failed
+
+# METADATA
+# title: What happens with packages that an answer tells the user to install
+# description: >-
+#   "judge": as the pack `packages` judges those of a call, with its settings; "pass": nothing. They are looked up where
+#   `[registry]` or a snapshot is there.
+default packages := "judge"
+
+packages := data.settings.outputs.packages

@@ -1,6 +1,7 @@
 # METADATA
 # title: What is found against packages
-# description: Reasons for the pack `packages`, as the settings have them refused or asked about.
+# description: >-
+#   Reasons for the packs `packages` and `outputs`, as the settings have them refused or asked about.
 # scope: package
 package guardrail.packages
 
@@ -43,12 +44,12 @@ missing contains {
 	"message": sprintf("%s does not exist", [title]),
 	"fix": concat("", ["find its name in the documentation of the project that you mean, and try no similar ones", there]),
 } if {
-	some found in input.facts.packages
+	some found in named
 	found.source != "import"
 	found.known == false
 	title := concat("/", [found.ecosystem, found.name])
 	not title in settings.packages
-	there := concat("", [hint | some other in found.elsewhere; hint := sprintf(" (this name is on %s)", [other])])
+	there := concat("", [hint | is_array(found.elsewhere); some other in found.elsewhere; hint := sprintf(" (this name is on %s)", [other])])
 }
 
 # METADATA
@@ -61,6 +62,7 @@ missing contains {
 	"message": sprintf("%s does not exist", [title]),
 	"fix": "find its name in the documentation of the project that you mean, and try no similar ones",
 } if {
+	input.point == "action"
 	some found in input.facts.guessed.packages
 	found.source != "import"
 	found.known == false
@@ -165,7 +167,19 @@ unlisted contains {
 	"message": sprintf("%s would be installed, which is not a listed package", [one.title]),
 	"fix": "use a package that the owner has listed under settings.packages",
 } if {
+	input.point == "action"
 	some one in wanted
+}
+
+# What a call would install, or an answer tells the user to.
+named contains found if {
+	input.point == "action"
+	some found in input.facts.packages
+}
+
+named contains found if {
+	input.point == "output"
+	some found in input.output.packages
 }
 
 # Packages that would be installed and are not listed.
@@ -173,7 +187,7 @@ wanted contains {
 	"title": title, "known": found.known, "why": found.why, "registry": found.registry, "age": found.age_days,
 	"rank": found.rank, "appeared": found.appeared, "nearest": found.nearest, "conflation": found.conflation,
 } if {
-	some found in input.facts.packages
+	some found in named
 	found.source != "import"
 	title := concat("/", [found.ecosystem, found.name])
 	not title in settings.packages

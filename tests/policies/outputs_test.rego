@@ -21,6 +21,57 @@ said(given, failed) := {"deny": deny, "ask": ask, "allow": allow} if {
 
 passed := {"deny": set(), "ask": set(), "allow": {"outputs.passed"}}
 
+told(found) := {"point": "output", "output": {
+	"content": "x", "bytes": 1, "sink": "user", "trust": "trusted", "checks": [], "packages": found,
+	"packages_complete": true,
+}}
+
+# A package as facts have it that nothing speaks against, but for what is given.
+package_of(name, fields) := object.union(
+	{
+		"ecosystem": "pypi", "name": name, "version": "", "source": "install", "raw": name, "known": true,
+		"registry": "pypi", "checked": "2026-01-01T00:00:00Z", "why": "", "age_days": 4000, "releases": 9, "rank": null,
+		"appeared": false, "nearest": "", "distance": null, "conflation": false, "elsewhere": [], "snapshot": "",
+	},
+	fields,
+)
+
+test_an_answer_that_names_what_does_not_exist_is_withheld if {
+	given := told([package_of("six", {}), package_of("invented", {"known": false, "age_days": null})])
+	{[reason.rule, reason.message] | some reason in outputs.deny} == {["packages.missing", "pypi/invented does not exist"]} with input as given
+}
+
+test_an_answer_that_names_what_is_doubted_waits_for_a_person if {
+	near := package_of("rekwests", {"nearest": "requests", "distance": 2, "age_days": 3})
+	rules(outputs.ask) == {"packages.near", "packages.young"} with input as told([near])
+	unknown := package_of("six", {"known": null, "why": "pypi: it answered with 503"})
+	rules(outputs.ask) == {"packages.unknown"} with input as told([unknown])
+	rules(outputs.deny) == {"packages.unknown"} with input as told([unknown]) with data.settings as {"unknown_packages": "deny"}
+}
+
+test_an_answer_installs_nothing if {
+	given := told([package_of("six", {})])
+	count(outputs.ask) == 0 with input as given with data.settings as {"unlisted_packages": "ask"}
+}
+
+test_packages_in_answers_can_be_left_alone if {
+	given := told([package_of("invented", {"known": false, "age_days": null}), package_of("six", {"known": null})])
+	settings := {"outputs": {"packages": "pass"}}
+	said(given, {}).deny == {"packages.missing"}
+	count(outputs.deny) == 0 with input as given with data.settings as settings
+	count(outputs.ask) == 0 with input as given with data.settings as settings
+}
+
+test_what_the_call_would_have_installed_is_not_judged_twice if {
+	given := object.union(told([]), {"facts": {"packages": [package_of("invented", {"known": false})]}})
+	count(outputs.deny) == 0 with input as given
+}
+
+test_more_packages_than_can_be_looked_up_wait_for_a_person if {
+	given := object.union(told([]), {"output": {"packages_complete": false}})
+	rules(outputs.ask) == {"outputs.packages"} with input as given
+}
+
 test_without_checks_all_passes if {
 	said(returned([]), {}) == passed
 }
