@@ -30,6 +30,18 @@ def test_a_good_bundle_passes():
     }
 
 
+def test_a_package_in_two_files_is_refused():
+    # Embedded, `deny` would be empty: `high` is asked for before its file defines it, and another file has the package.
+    chain = "package lists\n\nhigh contains x if some x in named\n\nnamed contains x if some x in input.labels.run\n"
+    given = bundle("", a="package lists\n\nother := 1\n", b=chain)
+    (said,) = findings(given)
+    assert said == (
+        "b.rego:1: the package lists stands in a.rego too: what a rule gives could be lost, a deny too; "
+        "write it in one file, or give this one a package of its own [package]"
+    )
+    preflight(bundle("", a_test="package guardrail.rules.t\n\ntest_it if true\n"))  # tests decide nothing
+
+
 def test_the_error_lists_every_finding_by_file_and_line():
     given = bundle("x := uuid.rfc4122(1)\ny := nothing(1)\n", b="package b\n\nz := nor.this(1)\n")
     with pytest.raises(PreflightError) as caught:

@@ -241,3 +241,9 @@ def test_findings_come_in_order_of_place():
         ("b.rego", 5, "type-guard", "error"),
         ("pay.rego", 17, "type-guard", "error"),
     ]
+
+
+def test_tests_in_the_package_of_the_rules_are_warned_of():
+    same = "package guardrail.rules.pay\n\ntest_it if true\n"
+    assert found("", pay_test=same) == [("pay_test.rego", 1, "package", "warning")]
+    assert found("", pay_test=same.replace("guardrail.rules", "tests")) == []

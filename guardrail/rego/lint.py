@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.rego.definedness import Asked, Known, statements
 from guardrail.rego.findings import Finding, Severity, did_you_mean
 from guardrail.rego.parity import disagreements
-from guardrail.rego.preflight import VERDICTS, depended_on, inspect, is_refusal, terms_of
+from guardrail.rego.preflight import VERDICTS, depended_on, inspect, is_refusal, terms_of, torn
 from guardrail.rego.references import Program, Scope, terms_in
 from guardrail.rego.shapes import ANY
 from guardrail.rego.syntax import Module, Path, Rule, Term, subterms
@@ -40,6 +41,7 @@ def lint(bundle: Bundle) -> list[Finding]:
     program, findings = inspect(bundle)
     if program is None or findings:
         return findings
+    findings += [replace(finding, severity="warning") for finding in torn(program)]
     program = program.deciding
     asked: Asked = {}
     refusals = depended_on(program, filter(is_refusal, program.rules))

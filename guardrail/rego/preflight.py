@@ -146,10 +146,25 @@ def _structure(program: Program) -> Iterator[Finding]:
         yield Finding(file=place.file, line=1, rule="entry-point", message=message)
     for rule in _definitions(program):
         yield from _placed(rule)
+    yield from torn(program)
     yield from _conflicts(program)
     if "guardrail" in program.data:
         message = "data may not stand under `guardrail`, where rules stand; put it under `settings`"
         yield Finding(file="data.json", line=1, rule="conflict", message=message)
+
+
+def torn(program: Program) -> Iterator[Finding]:
+    """A package in several files. The embedded back end may lose what rules of the file that it reads last give."""
+    first: dict[Path, Module] = {}
+    for module in program.modules:
+        other = first.setdefault(module.package, module)
+        if other is not module:
+            title = ".".join(module.package)
+            message = (
+                f"the package {title} stands in {other.file} too: what a rule gives could be lost, a deny too; "
+                "write it in one file, or give this one a package of its own"
+            )
+            yield Finding(file=module.file, line=1, rule="package", message=message)
 
 
 def _conflicts(program: Program) -> Iterator[Finding]:

@@ -171,15 +171,10 @@ unlisted contains {
 	some one in wanted
 }
 
-# What a call would install, or an answer tells the user to.
+# What a call would install, and what an answer tells the user to: each pack that is picked names its own.
 named contains found if {
-	input.point == "action"
-	some found in input.facts.packages
-}
-
-named contains found if {
-	input.point == "output"
-	some found in input.output.packages
+	some source
+	some found in data.guardrail.named[source].packages
 }
 
 # Packages that would be installed and are not listed.
