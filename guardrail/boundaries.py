@@ -93,6 +93,11 @@ class Boundaries:
         ]
         return tuple(sorted(taken, key=lambda reservation: reservation.scope))
 
+    @property
+    def budgets_of_money(self) -> frozenset[str]:
+        """The budgets of money of all agents, as listings name them."""
+        return frozenset(_title(agent, money) for agent, held in self._agents.items() for money in held.money)
+
     def _violations(self, given: PolicyInput) -> Iterator[Reason]:
         chain = given.call.agent.chain
         held = {agent: self._agents[agent] for agent in chain if agent in self._agents}
@@ -261,6 +266,11 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
+def _title(agent: str, money: Money) -> str:
+    """A budget of money as listings and `usage.spent` name it."""
+    return f"{agent}: {money.name} {'in all' if money.per == 'always' else f'per {money.per}'}"
+
+
 def _taken(agent: str, boundary: Boundary, call: Call, now: str) -> Iterator[Reservation]:
     """What one call takes from the budgets of one agent. Names are quoted, so no two scopes are one."""
     scope = _quoted(agent)
@@ -281,6 +291,6 @@ def _taken(agent: str, boundary: Boundary, call: Call, now: str) -> Iterator[Res
                 scope=f"{scope}/money/{_quoted(money.name)}/{window}",
                 amount=amount,
                 limit=money.millionths,
-                name=f"{agent}: {money.name} {'in all' if money.per == 'always' else f'per {money.per}'}",
+                name=_title(agent, money),
                 unit=money.unit,
             )

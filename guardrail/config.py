@@ -337,7 +337,7 @@ def starter(packs: Collection[str] = ()) -> str:
     """The text of a commented `guardrail.toml` to begin with; it loads as it stands.
 
     Args:
-        packs: the shipped packs that it picks; none = the default set.
+        packs: the shipped packs that it picks, all of them; none = the default set.
     """
     text = resources.files("guardrail").joinpath("starter.toml").read_text(encoding="utf-8")
     picked = ", ".join(json.dumps(pack) for pack in dict.fromkeys(packs))

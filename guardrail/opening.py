@@ -63,7 +63,10 @@ def open_judged(
 
 
 def _check_plain(descriptor: int, resolved: str) -> None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise NotJudged(f"{resolved} is a folder", fix="open a file")
+    if not stat.S_ISREG(mode):
         raise NotJudged(f"{resolved} is no plain file any more", fix=_SWAPPED)
 
 

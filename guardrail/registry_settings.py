@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from guardrail.durations import seconds
 from guardrail.mistakes import MisplacedSecretError
@@ -18,6 +18,7 @@ from guardrail.registry.names import Ecosystem
 from guardrail.slack_settings import Reference, secret
 
 _DAY = 86_400
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _address(text: str) -> str:
@@ -66,6 +67,15 @@ class PrivateIndexSettings(_Table):
     url: Address
     names: _Texts = ()
     authorization: Reference | None = None
+
+    @model_validator(mode="after")
+    def _keeps_its_secret(self) -> Self:
+        place = urlsplit(self.url)
+        if self.authorization and place.scheme != "https" and place.hostname not in _HERE:
+            raise ValueError(
+                "expected an address that begins with https://, where authorization is sent to it"
+            )
+        return self
 
 
 class RegistrySettings(_Table):

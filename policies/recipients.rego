@@ -13,6 +13,6 @@ among(recipient, patterns) if {
 
 among(recipient, patterns) if {
 	is_array(patterns)
-	recipient.domain != ""
+	recipient.kind == "email"
 	sprintf("*@%s", [recipient.domain]) in patterns
 }

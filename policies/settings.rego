@@ -35,18 +35,20 @@ approval := object.filter(data.settings.approval, ["approvers", "quorum", "expir
 
 # METADATA
 # title: Names of files and folders that no agent writes
-default protected := [".git", ".ssh", ".gnupg", ".aws", ".kube", ".env", "guardrail.toml"]
+# description: Whatever their case; `.env.*` is every name that begins with `.env.`.
+default protected := [".git", ".ssh", ".gnupg", ".aws", ".kube", ".env", ".env.*", "guardrail.toml"]
 
-protected := data.settings.protected
+protected := data.settings.protected if is_array(data.settings.protected)
 
 # METADATA
 # title: Names of files and folders that hold credentials
+# description: Written as those above.
 default credentials := [
-	".ssh", ".gnupg", ".aws", ".azure", ".kube", ".env", ".netrc", ".npmrc", ".pypirc", ".git-credentials", "id_rsa",
-	"id_ed25519",
+	".ssh", ".gnupg", ".aws", ".azure", ".kube", ".env", ".env.*", ".netrc", ".npmrc", ".pypirc", ".git-credentials",
+	"id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
 ]
 
-credentials := data.settings.credentials
+credentials := data.settings.credentials if is_array(data.settings.credentials)
 
 # METADATA
 # title: Refusals of one tool after which an agent may not use it again
@@ -67,7 +69,7 @@ default secret_arguments := [
 	"apikey", "private_key", "authorization", "credentials", "pin", "otp",
 ]
 
-secret_arguments := data.settings.secret_arguments
+secret_arguments := data.settings.secret_arguments if is_array(data.settings.secret_arguments)
 
 # METADATA
 # title: Programs that commands may run without asking

@@ -121,3 +121,8 @@ def test_nothing_is_opened_outside_of_a_tool(folder: Path):
 def test_outside_of_the_boundary_the_tool_does_not_run_at_all(use: Any, tmp_path: Path):
     with pytest.raises(Denied):
         use(read, str(tmp_path / "secret.txt"))
+
+
+def test_a_folder_is_named_as_one(use: Any, folder: Path):
+    with pytest.raises(NotJudged, match="is a folder"):
+        use(read, str(folder))

@@ -247,3 +247,23 @@ def test_tests_in_the_package_of_the_rules_are_warned_of():
     same = "package guardrail.rules.pay\n\ntest_it if true\n"
     assert found("", pay_test=same) == [("pay_test.rego", 1, "package", "warning")]
     assert found("", pay_test=same.replace("guardrail.rules", "tests")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"protected": ".git"}, "settings.protected is a text, and a list is read there, as in data.guardrail.settings.protected"),
+        ({"min_age_days": "30"}, "settings.min_age_days is a text, and a number is read there, as in data.guardrail.settings.min_age_days"),
+        ({"strangers": ["deny"]}, "settings.strangers is a list, and a text is read there, as in data.guardrail.settings.strangers"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_type_is_an_error(given: dict[str, Any], message: str):
+    bundle = Bundle.join(Bundle.shipped(), Bundle.of({}, {"settings": given}))
+    assert lint(bundle) == [
+        Finding(file="data.json", line=1, rule="setting-type", message=message, severity="error")
+    ]
+
+
+def test_settings_of_their_type_are_fine():
+    given = {"protected": [".git"], "min_age_days": 7, "strangers": "deny", "approval": {"quorum": 2}}
+    assert lint(Bundle.join(Bundle.shipped(), Bundle.of({}, {"settings": given}))) == []

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from guardrail.config import Config
 from guardrail.errors import ConfigError, PolicyError
@@ -106,6 +107,7 @@ class _Configuration:
             yield from self._agent(name)
         yield from self._tools()
         yield from self._observed()
+        yield from self._marks()
 
     def _agent(self, name: str) -> Iterator[Finding]:
         agent = self._config.agents[name]
@@ -152,6 +154,16 @@ class _Configuration:
             if not any(json.dumps(rule) in text for text in texts):
                 yield self._error("observe", "unknown-rule", f"no policy says anything under the id {rule}")
 
+    def _marks(self) -> Iterator[Finding]:
+        """Marks of budgets that nothing is ever taken from: nobody would be asked."""
+        known, marks = self._config.boundaries().budgets_of_money, _bundled(self._config)
+        for step in ("settings", "spending", "budgets"):
+            marks = marks.get(step) if isinstance(marks, dict) else None
+        for name in marks if isinstance(marks, dict) else ():
+            if name not in known:
+                message = f"settings.spending.budgets names {name!r}, which is no budget of money of an agent"
+                yield self._error("policies", "unknown-budget", message)
+
     def _key_of(self, title: str) -> str:
         """The table of a tool, in the spelling that the file uses."""
         bare = title.removeprefix("local/")
@@ -175,6 +187,15 @@ def _texts(config: Config) -> tuple[str, ...]:
     except PolicyError:
         return ()
     return () if bundle is None else tuple(bundle.modules.values())
+
+
+def _bundled(config: Config) -> Any:
+    """The data of the policies; nothing where they cannot be read."""
+    try:
+        bundle = config.bundle()
+    except PolicyError:
+        return {}
+    return {} if bundle is None else bundle.data
 
 
 def _quoted(name: str) -> str:

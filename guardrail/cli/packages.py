@@ -46,7 +46,7 @@ def look(
         output = listing(settings, color=color, as_json=as_json)
         registry = settings.packages(ledger)
         try:
-            found = [dict(registry.look(kind, _normal(kind, name))) for name in names]
+            found = [dict(registry.look(*_package(kind, name))) for name in names]
         finally:
             registry.close()
     for fact in found:
@@ -151,6 +151,16 @@ def _ecosystem(text: str) -> Ecosystem:
     if text == "npm":
         return "npm"
     raise typer.BadParameter("expected pypi or npm", param_hint="--ecosystem")
+
+
+def _package(ecosystem: Ecosystem, name: str) -> tuple[Ecosystem, str]:
+    """Ecosystem and name, where a name is given as rules and settings write it too: `npm/left-pad`."""
+    before, _, after = name.partition("/")
+    if before in {"pypi", "npm"} and after:
+        ecosystem, name = _ecosystem(before), after
+    if not name.strip() or any(letter.isspace() for letter in name):
+        raise typer.BadParameter(f"no package is named {visible(name)!r}", param_hint="NAME")
+    return ecosystem, _normal(ecosystem, name)
 
 
 def _normal(ecosystem: str, name: str) -> str:

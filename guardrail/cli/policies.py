@@ -13,7 +13,7 @@ from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import NO, Output, cell
 from guardrail.errors import ConfigError
 from guardrail.mistakes import close_to
-from guardrail.packs import PackName
+from guardrail.packs import DEFAULT, PackName
 from guardrail.packs import packs as shipped_packs
 from guardrail.visible import visible
 
@@ -30,7 +30,9 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     pack: Annotated[
         list[str] | None,
-        typer.Option("--pack", metavar="NAME", help="A shipped pack to pick; as often as you like."),
+        typer.Option(
+            "--pack", metavar="NAME", help="A shipped pack beside the default set; as often as you like."
+        ),
     ] = None,
 ) -> None:
     """Write a configuration, an example rule and its test to begin with."""
@@ -38,7 +40,8 @@ def init(
 
     for name in pack or ():
         _check_pack(name)
-    files = {Path("guardrail.toml"): starter(pack or ())} | _read(
+    picked = (*DEFAULT, *pack) if pack else ()
+    files = {Path("guardrail.toml"): starter(picked)} | _read(
         resources.files("guardrail.cli").joinpath("starter"), Path()
     )
     taken = [str(folder / name) for name in files if (folder / name).exists()]

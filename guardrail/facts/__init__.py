@@ -9,7 +9,7 @@ same signature (`extractor.Extractor`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,7 +18,7 @@ from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.contents import read_content
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.guesses import guess, may_look_like_any
-from guardrail.facts.money import read_money
+from guardrail.facts.money import read_money, read_number
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
 from guardrail.facts.paths import read_path
@@ -26,8 +26,8 @@ from guardrail.facts.recipients import read_recipient
 from guardrail.facts.secrets import may_hold_secrets, read_text, secrets_in
 from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
-from guardrail.facts.texts import texts_in
-from guardrail.facts.urls import read_url
+from guardrail.facts.texts import names_in, texts_in
+from guardrail.facts.urls import guess_url, read_url
 from guardrail.pointers import EVERY, Place, of_argument, places, tokens
 
 MAX_VALUES: Final = 256
@@ -127,7 +127,7 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
     if secret:
         facts.setdefault("secrets", []).extend(
             {"argument": place.pointer, **fact}
-            for place in texts_in(arguments)
+            for place in (*texts_in(arguments), *names_in(arguments))
             for fact in secrets_in(place.value)
         )
     guesses = _guesses(call, given) if guessing else _NONE.guessed
@@ -141,7 +141,10 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
     facts: _Lists = {}
     for place in islice(texts_in(undeclared), MAX_VALUES):
         kind = guess(place.value)
-        if kind:
+        if kind == "url":
+            found = guess_url(place.value.strip()).facts
+            facts.setdefault("urls", []).extend({"argument": place.pointer, **fact} for fact in found)
+        elif kind:
             _add(facts, place, kind, given)
     return {**_NONE.guessed, **{field: tuple(items) for field, items in facts.items()}}
 
@@ -149,8 +152,8 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
 def _add(facts: _Lists, place: Place, kind: ArgumentKind, given: Surroundings) -> str:
     """Add what a text means, and answer why it is not to be allowed unattended."""
     field, findings = _read(place, kind, given)
-    parts = ((field, findings.facts), ("packages", findings.packages), ("secrets", findings.secrets))
-    for name, items in parts:
+    besides = (("packages", findings.packages), ("secrets", findings.secrets), ("urls", findings.urls))
+    for name, items in ((field, findings.facts), *besides):
         if items:
             facts.setdefault(name, []).extend({"argument": place.pointer, **fact} for fact in items)
     return findings.caution
@@ -161,12 +164,11 @@ def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, F
     if kind not in _EXTRACTORS:
         return "opaque", Findings(caution="nothing reads arguments of this kind")
     field, extractor = _EXTRACTORS[kind]
-    if kind == "money" and type(place.value) in {int, float}:
-        place = replace(place, value=repr(place.value))  # as JSON prints it
-    if not (place.reached and isinstance(place.value, str)):
+    number = kind == "money" and type(place.value) in {int, float}
+    if not number and not (place.reached and isinstance(place.value, str)):
         return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
     try:
-        return field, extractor(place.value, given)
+        return field, read_number(place.value) if number else extractor(place.value, given)
     except NotUnderstoodError as error:
         return field, Findings(caution=str(error))
 

@@ -17,10 +17,24 @@ AddressClass = Literal[
 """What a host is: a public `name`, a `global` address, or something nearer than a boundary would expect.
 
 `metadata`: hands credentials of the machine to whoever asks. `private`: also names that exist inside one
-network only (one label, `.local`, `.internal`, `.home.arpa`).
+network only (one label, `.local`, `.internal`, `.home.arpa`, `.lan` and the like).
 """
 
 _METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+_LOOPBACK_NAMES: Final = frozenset(
+    {
+        "localhost",
+        "localhost.localdomain",
+        "localhost6",
+        "localhost6.localdomain6",
+        "ip6-localhost",
+        "ip6-loopback",
+    }
+)
+# RFC 6762 and its appendix G, RFC 8375, the name that ICANN keeps for it, and the services of a cluster.
+_INSIDE: Final = (
+    ".local", ".internal", ".home.arpa", ".intranet", ".private", ".corp", ".home", ".lan", ".localdomain", ".svc",
+)  # fmt: skip
 _METADATA: Final = frozenset(
     {
         IPv4Address("169.254.169.254"),  # most clouds
@@ -96,11 +110,11 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _of_name(name: str) -> AddressClass:
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761
+    if name in _LOOPBACK_NAMES or name.endswith(".localhost"):  # RFC 6761
         return "loopback"
     if name in _METADATA_NAMES:
         return "metadata"
-    if "." not in name or name.endswith((".local", ".internal", ".home.arpa")):
+    if "." not in name or name.endswith(_INSIDE):
         return "private"
     return "name"
 

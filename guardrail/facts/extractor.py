@@ -29,6 +29,7 @@ class Findings:
         facts: what was understood, without `argument`, which `extract` adds.
         packages: packages that it asks for, beside the facts of its own kind.
         secrets: secrets and personal data in it, likewise.
+        urls: where it leads, likewise.
         caution: why this is not to be allowed unattended: it was not understood, or it was and still asks for
             a person (a URL that carries a password, a device); empty = nothing speaks against it.
     """
@@ -36,6 +37,7 @@ class Findings:
     facts: tuple[Mapping[str, Any], ...] = ()
     packages: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Mapping[str, Any], ...] = ()
+    urls: tuple[Mapping[str, Any], ...] = ()
     caution: str = ""
 
 

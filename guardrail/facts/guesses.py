@@ -20,14 +20,14 @@ _PROGRAMS: Final = (
 )
 _STATEMENTS: Final = "select|with|insert|update|delete|drop|create|truncate"
 _LOOKS: Final[tuple[tuple[ArgumentKind, re.Pattern[str]], ...]] = (
-    ("url", re.compile(r"(?:https?|wss?|ftp)://\S+", re.IGNORECASE)),
+    ("url", re.compile(r"\s*(?:https?|wss?|ftp):[/\\]\S+\s*", re.IGNORECASE)),
     ("path", re.compile(r"\.{0,2}/(?!/)\S*")),
     ("sql", re.compile(rf"\s*(?:{_STATEMENTS})\s.*", re.ASCII | re.IGNORECASE | re.DOTALL)),
     ("command", re.compile(rf"\s*(?:{_PROGRAMS})\s.*", re.ASCII | re.DOTALL)),
 )
 # A text among canonical arguments that may look like any of them; looking for the quote first is fast.
 _ANY: Final = re.compile(
-    rf'"(?:\.{{0,2}}/|(?i:https?|wss?|ftp)://|(?:\\[a-z0-9]+|\s)*(?:(?i:{_STATEMENTS})|{_PROGRAMS})[\s\\])'.encode()
+    rf'"(?:\.{{0,2}}/|(?:\\[a-z0-9]+|\s)*(?:(?i:https?|wss?|ftp):[/\\]|(?:(?i:{_STATEMENTS})|{_PROGRAMS})[\s\\]))'.encode()
 )
 
 

@@ -1,7 +1,7 @@
 """Money: an amount, exactly, and its currency, where every reader would take the same from the text.
 
-`1,234` is a thousand to some and one and a bit to others, `$` is the sign of twenty currencies, and a float is
-counted as its JSON shows it. What is not the same to all is not understood.
+`1,234` and `1.234 EUR` are a thousand to some and one and a bit to others, `$` is the sign of twenty currencies, and a
+float is counted as its JSON shows it. What is not the same to all is not understood.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _CODES_TEXT: Final = (
 CURRENCIES: Final = frozenset(_CODES_TEXT.split())
 """The codes of ISO 4217 for money that is in use."""
 
+_OF_THOUSANDTHS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+"""Of which everybody reads three decimals as decimals."""
+
 _SIGNS: Final = {
     "€": "EUR",
     "£": "GBP",
@@ -42,13 +45,14 @@ _SIGNS: Final = {
 _NUMBER: Final = r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
 _UNIT: Final = r"[A-Z]{3}|[€£₹₩₪₫₴₺]"
 _MONEY: Final = re.compile(rf"(?:({_UNIT}) ?)?({_NUMBER})(?: ?({_UNIT}))?")
+_GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _FLOAT: Final = re.compile(r"-?[0-9](?:\.[0-9]+)?e[+-][0-9]{1,3}")
 
 
 def read_money(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  the signature of every extractor
     """The amount: `raw`, `amount` (decimal, plain), `millionths` (an integer, for rules) and `currency`.
 
-    `currency` is a code of ISO 4217, "" where none is written. A number of JSON is read as it is printed.
+    `currency` is a code of ISO 4217, "" where none is written.
 
     Raises:
         NotUnderstoodError: readers may take another amount or currency from it, or it is finer than a millionth.
@@ -67,6 +71,21 @@ def read_money(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  the
     currency = _SIGNS.get(unit, unit)
     if currency and currency not in CURRENCIES:
         raise NotUnderstoodError("its currency is not known")
+    if _GROUPED.fullmatch(number) and currency not in _OF_THOUSANDTHS:
+        raise NotUnderstoodError("its point may stand before thousands or before decimals")
+    return _findings(text, number, currency)
+
+
+def read_number(number: float) -> Findings:
+    """The same of a number of JSON, read as it is printed.
+
+    Raises:
+        NotUnderstoodError: it is finer than a millionth, or too large.
+    """
+    return _findings(repr(number), repr(number), "")
+
+
+def _findings(text: str, number: str, currency: str) -> Findings:
     exact = Fraction(number.replace(",", "")) * 1_000_000
     if exact.denominator != 1 or abs(exact) > MAX_MILLIONTHS:
         raise NotUnderstoodError("it is finer than a millionth, or too large to be counted exactly")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from guardrail.facts.accounts import Span, cards_in, ibans_in, may_hold_ibans
 from guardrail.facts.extractor import Findings, NotUnderstoodError, Surroundings
 
 MAX_LENGTH: Final = 1_000_000
@@ -24,7 +25,7 @@ _MARKERS: Final[tuple[tuple[bytes, tuple[bytes, ...]], ...]] = (
     (b"eyJ", (b"eyJ",)),
 )
 
-_BEFORE: Final = r"(?<![A-Za-z0-9_])"
+_BEFORE: Final = r"(?<![A-Za-z0-9])"
 _SECRETS: Final[Mapping[str, re.Pattern[str]]] = {
     kind: re.compile(_BEFORE + pattern)
     for kind, pattern in {
@@ -42,21 +43,12 @@ _SECRETS: Final[Mapping[str, re.Pattern[str]]] = {
     }.items()
 } | {"private_key": re.compile(r"-----BEGIN (?:[A-Z]{1,12} ){0,3}PRIVATE KEY-----")}
 
-_CARD: Final = re.compile(r"(?<![0-9-])[3-6][0-9](?:[ -]?[0-9]){11,17}(?![0-9])")
-_IBAN: Final = re.compile(
-    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
-)
 _LOCAL: Final = "".join(map(chr, (*range(48, 58), *range(65, 91), *range(97, 123)))) + "._%+-"
 _DOMAIN: Final = re.compile(r"@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
 _SSN: Final = re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])")
-_Span = tuple[int, int]
 
-# Digits as 0, capitals as A, or both as A: what is left is found by one search for a run of them.
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-_CAPITALS: Final = bytes.maketrans(b"123456789BCDEFGHIJKLMNOPQRSTUVWXYZ", b"0" * 9 + b"A" * 25)
-_ALIKE: Final = bytes.maketrans(b"0123456789BCDEFGHIJKLMNOPQRSTUVWXYZ", b"A" * 35)
 _THIRTEEN: Final = b"0" * 13
-_FIFTEEN: Final = b"A" * 15
 
 
 def may_hold_secrets(body: bytes) -> bool:
@@ -90,7 +82,7 @@ def may_hold_personal(body: bytes) -> tuple[str, ...]:
     digits = body.translate(_DIGITS)
     if _THIRTEEN in digits.translate(None, b" -"):
         kinds.append("card_number")
-    if b"AA00" in body.translate(_CAPITALS, b" ") and _FIFTEEN in body.translate(_ALIKE, b" "):
+    if may_hold_ibans(body):
         kinds.append("iban")
     if b"@" in body:
         kinds.append("mail_address")
@@ -120,28 +112,7 @@ def _fact(kind: str, category: str, found: re.Match[str]) -> Mapping[str, Any]:
     return {"kind": kind, "category": category, "start": found.start(), "end": found.end()}
 
 
-def _luhn(text: str) -> bool:
-    """The checksum of cards (ISO/IEC 7812-1, annex B)."""
-    digits = [int(digit) for digit in reversed(text) if digit.isdigit()]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
-    return 13 <= len(digits) <= 19 and (sum(digits[::2]) + sum(doubled)) % 10 == 0
-
-
-def _mod_97(text: str) -> bool:
-    """The checksum of bank accounts (ISO 7064, MOD 97-10)."""
-    plain = text.replace(" ", "")
-    number = "".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])
-    return 15 <= len(plain) <= 34 and int(number) % 97 == 1
-
-
-def _holding(pattern: re.Pattern[str], holds: Callable[[str], bool]) -> Callable[[str], Iterator[_Span]]:
-    def spans(text: str) -> Iterator[_Span]:
-        return (found.span() for found in pattern.finditer(text) if holds(found[0]))
-
-    return spans
-
-
-def _addresses(text: str) -> Iterator[_Span]:
+def _addresses(text: str) -> Iterator[Span]:
     """Addresses of mail, from the sign outwards: most texts hold none, and a pattern would try every letter."""
     last, at = 0, text.find("@")
     while at >= 0:
@@ -154,9 +125,13 @@ def _addresses(text: str) -> Iterator[_Span]:
         at = text.find("@", at + 1)
 
 
-_PERSONAL: Final[Mapping[str, Callable[[str], Iterator[_Span]]]] = {
-    "card_number": _holding(_CARD, _luhn),
-    "iban": _holding(_IBAN, _mod_97),
+def _social_security(text: str) -> Iterator[Span]:
+    return (found.span() for found in _SSN.finditer(text))
+
+
+_PERSONAL: Final[Mapping[str, Callable[[str], Iterator[Span]]]] = {
+    "card_number": cards_in,
+    "iban": ibans_in,
     "mail_address": _addresses,
-    "us_social_security": _holding(_SSN, bool),
+    "us_social_security": _social_security,
 }

@@ -48,22 +48,48 @@ def read_url(text: str, given: Surroundings) -> Findings:  # noqa: ARG001  the s
         raise NotUnderstoodError("it holds a space, a control character or a backslash")
     bare = _BARE_HOST.match(text) is not None
     seen, second = _parsed("https://" + text if bare else text)
-    host = _host(seen, second)
-    scheme = "" if bare else second.scheme
-    credentials = bool(seen.username or seen.password)
-    fact: Mapping[str, Any] = {
-        "raw": text,
-        "url": seen.href.removeprefix("https:") if bare else seen.href,
+    fact = _fact(
+        text,
+        seen,
+        url=seen.href.removeprefix("https:") if bare else seen.href,
+        scheme="" if bare else second.scheme,
+        host=_host(seen, second),
+        port=None if bare else _port(seen, second),
+    )
+    return Findings(facts=(fact,), caution="it carries a name or password" if fact["credentials"] else "")
+
+
+def guess_url(text: str) -> Findings:
+    """Where a browser would go with what looks like a URL: facts in the same form, for rules that refuse.
+
+    Nothing where a browser goes nowhere.
+    """
+    try:
+        seen = ada_url.URL(text)
+    except ValueError:
+        return Findings()
+    scheme, host = seen.protocol[:-1], seen.hostname.removeprefix("[").removesuffix("]").rstrip(".")
+    if scheme not in DEFAULT_PORTS or not host or len(text) > MAX_LENGTH:
+        return Findings()
+    port = int(seen.port) if seen.port else DEFAULT_PORTS[scheme]
+    return Findings(facts=(_fact(text, seen, url=seen.href, scheme=scheme, host=host, port=port),))
+
+
+def _fact(
+    raw: str, seen: ada_url.URL, *, url: str, scheme: str, host: str, port: int | None
+) -> Mapping[str, Any]:
+    return {
+        "raw": raw,
+        "url": url,
         "scheme": scheme,
         "host": host,
-        "port": None if bare else _port(seen, second),
+        "port": port,
         "address_class": classify(host),
-        "credentials": credentials,
+        "credentials": bool(seen.username or seen.password),
         "addresses": (),
         "resolution": "unasked",
         "why": "",
     }
-    return Findings(facts=(fact,), caution="it carries a name or password" if credentials else "")
 
 
 def _parsed(text: str) -> tuple[ada_url.URL, SplitResult]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from guardrail.registry.bodies import (
     MISSING,
@@ -16,6 +18,8 @@ from guardrail.registry.bodies import (
 )
 from guardrail.registry.hosts import Host, UnreachableError
 from guardrail.registry.names import Ecosystem, can_exist, segment
+
+_SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +43,19 @@ class Index:
     names: tuple[str, ...] = ()
     authorization: str = ""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is an index of one's own, for which no list of public packages speaks."""
+        return self.title.startswith("private:")
+
     def claims(self, name: str) -> bool:
-        """Whether a package of this name is looked up here and nowhere else."""
-        return any(fnmatchcase(name, pattern) for pattern in self.names)
+        """Whether a package of this name, in normal form, is looked up here and nowhere else."""
+        return any(fnmatchcase(name, self._normal(pattern)) for pattern in self.names)
+
+    def _normal(self, pattern: str) -> str:
+        """A pattern as names are compared: `Corp_*` means the packages that pip takes for `corp-…` (PEP 503)."""
+        lower = pattern.lower()
+        return _SEPARATORS.sub("-", lower) if self.ecosystem == "pypi" else lower
 
     async def look(self, host: Host, name: str) -> Presence:
         """What it says of a package. An answer that is too large to be read says that the package is there, no more.

@@ -100,7 +100,7 @@ class Looks:
         others = {
             (other, name)
             for ecosystem, name in self._may_ask
-            if self.of(ecosystem, name).known is False
+            if self.of(ecosystem, name).known is False and not self._is_claimed(ecosystem, name)
             for other in ECOSYSTEMS
             if other != ecosystem
         }
@@ -108,12 +108,15 @@ class Looks:
         self._ask(others)
 
     def of(self, ecosystem: str, name: str) -> Look:
-        """What is known: of the first index that has it; where one before that is silent, of none of them."""
+        """What is known: of the first index that has it; where one before that is silent, of none of them.
+
+        A snapshot speaks for public indexes only: a stranger's package must not pass for one's own.
+        """
         missing: Look | None = None
         for index in asked(self._sources.indexes, ecosystem, name):
             look = self._in(index, name)
             if look.known is None:
-                return self._in_snapshot(ecosystem, name, look.why)
+                return look if index.is_own else self._in_snapshot(ecosystem, name, look.why)
             if look.known:
                 return look
             missing = missing or look
@@ -122,6 +125,10 @@ class Looks:
     def elsewhere(self, ecosystem: str, name: str) -> list[str]:
         """The other ecosystems in which a package of this name is known, as far as looked up."""
         return [other for other in ECOSYSTEMS if other != ecosystem and self.of(other, name).known is True]
+
+    def _is_claimed(self, ecosystem: str, name: str) -> bool:
+        """Whether nobody outside of the house is to hear the name."""
+        return any(index.claims(name) for index in self._sources.indexes if index.ecosystem == ecosystem)
 
     # -- what is kept --------------------------------------------------------------------------------
 

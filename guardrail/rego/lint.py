@@ -26,6 +26,12 @@ _FIELDS: Final[Mapping[str, frozenset[str]]] = {
 _SETTINGS: Final[Path] = ("data", "settings")
 _SHIPPED: Final[Path] = ("guardrail", "settings", "hosts")
 """A rule of the shipped settings, by which a bundle that holds them is known."""
+_TYPES: Final[Mapping[str, str]] = {
+    "string": "a text", "number": "a number", "bool": "true or false", "array": "a list", "object": "an object",
+}  # fmt: skip
+_TYPE_NAMES: Final[Mapping[type, str]] = {
+    str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object",
+}  # fmt: skip
 _PICKING: Final = frozenset({"object.get", "object.filter"})
 _UNBOUNDED: Final = frozenset(
     {"numbers.range", "numbers.range_step", "net.cidr_expand", "bits.lsh", "yaml.unmarshal", "sprintf"}
@@ -52,7 +58,7 @@ def lint(bundle: Bundle) -> list[Finding]:
             findings += _comparisons(program, rule, asked)
             findings += _reasons(rule)
             findings += _habits(program, rule)
-    findings += _settings(program)
+    findings += [*_settings(program), *_settings_of_another_type(program)]
     return sorted(set(findings))
 
 
@@ -165,6 +171,29 @@ def _settings(program: Program) -> Iterator[Finding]:
             advice = near or f"; those that are read: {', '.join(sorted(read))}"
             message = f"no rule reads {place}.{name}{advice}"
             yield Finding(file="data.json", line=1, rule="unused-setting", message=message, severity=severity)
+
+
+def _settings_of_another_type(program: Program) -> Iterator[Finding]:
+    """A setting of another type than its default: the rules that read it would fall silent, or hold by the default."""
+    for path, rules in program.rules.items():
+        defaults = [body.value for rule in rules if rule.kind == "default" for body in rule.bodies]
+        meant = _TYPES.get(defaults[0].kind) if defaults and defaults[0] is not None else None
+        values = [(program.scope(rule), body.value) for rule in rules for body in rule.bodies]
+        for scope, value in values if meant else ():
+            place = scope.path(value) if value is not None and value.kind == "ref" else ()
+            given = _given(program.data, place[1:]) if place[:2] == _SETTINGS else None
+            found = None if given is None else _TYPE_NAMES[type(given)]
+            if found not in (None, meant):
+                text = ".".join(step or "" for step in place[1:])
+                message = f"{text} is {found}, and {meant} is read there, as in {rules[0].name}"
+                yield Finding(file="data.json", line=1, rule="setting-type", message=message)
+
+
+def _given(data: object, path: Path) -> object:
+    """What stands in the data; None where nothing does."""
+    for step in path:
+        data = cast("dict[str, object]", data).get(step or "") if isinstance(data, dict) else None
+    return data
 
 
 def _asked_for(program: Program) -> Iterator[list[Rule]]:

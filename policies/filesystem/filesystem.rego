@@ -35,10 +35,10 @@ deny contains {
 	"message": sprintf("%s is protected (%s)", [path.raw, part]),
 	"fix": "write somewhere else; the owner changes such files by hand",
 } if {
-	some path in input.facts.paths
+	some path in touched
 	input.tool.effect != "read"
 	some part in split(path.resolved, "/")
-	part in settings.protected
+	named(part, settings.protected)
 	input.point == "action"
 }
 
@@ -52,8 +52,27 @@ ask contains object.union(settings.approval, {
 	"message": sprintf("%s may hold credentials (%s)", [path.raw, part]),
 	"fix": "work without the credentials; the tools have their own",
 }) if {
-	some path in input.facts.paths
+	some path in touched
 	some part in split(path.resolved, "/")
-	part in settings.credentials
+	named(part, settings.credentials)
 	input.point == "action"
+}
+
+# Paths in arguments that nobody declared, too.
+touched contains {"raw": path.raw, "resolved": path.resolved} if some path in input.facts.paths
+
+touched contains {"raw": path.raw, "resolved": path.resolved} if some path in input.facts.guessed.paths
+
+# Whether a name is on a list, whatever its case: on many file systems `.GIT` is `.git`.
+named(part, names) if {
+	is_array(names)
+	some name in names
+	lower(part) == lower(name)
+}
+
+named(part, names) if {
+	is_array(names)
+	some name in names
+	endswith(name, "*")
+	startswith(lower(part), lower(trim_suffix(name, "*")))
 }

@@ -1,7 +1,8 @@
 # METADATA
 # title: Secrets
 # description: >-
-#   A key or a token in an argument was read somewhere and is on its way elsewhere. Tools have credentials of their own.
+#   A key or a token in an argument was read somewhere and is on its way elsewhere: to a tool that does more than read, or with
+#   a URL, a recipient or a content. Tools have credentials of their own.
 # custom:
 #   decides: keys and tokens in any argument
 # scope: package
@@ -19,8 +20,15 @@ ask contains object.union(settings.approval, {
 	"message": sprintf("%s holds a secret (%s)", [secret.argument, secret.kind]),
 	"fix": "leave the secret out; the tools have credentials of their own",
 }) if {
-	input.tool.effect != "read"
+	outward
 	some secret in input.facts.secrets
 	secret.category == "secret"
 	input.point == "action"
+}
+
+outward if input.tool.effect != "read"
+
+outward if {
+	some led in [input.facts.urls, input.facts.guessed.urls, input.facts.recipients, input.facts.contents]
+	count(led) > 0
 }

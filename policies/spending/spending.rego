@@ -2,7 +2,7 @@
 # title: Spending
 # description: >-
 #   Amounts against the limits of the owner, exactly, in the currency that is written. Until there is a limit for a currency,
-#   spending in it waits for a person. Budgets of an agent's boundary come on top: no race gets past those.
+#   spending in it waits for a person. All amounts of a call in one currency count together. Budgets of an agent's boundary come on top: no race gets past those.
 # custom:
 #   decides: amounts (arguments of the kind `money`), and what the run has spent
 # scope: package
@@ -32,11 +32,11 @@ ask contains object.union(settings.approval, {
 #   atlas: [AML.T0053, AML.T0101]
 ask contains object.union(settings.approval, {
 	"rule": "spending.large",
-	"message": sprintf("%s %s is more than may be spent without asking", [amount.amount, amount.currency]),
+	"message": sprintf("%s %s is more than may be spent without asking", [total.amount, total.currency]),
 	"fix": "stay within the limit, or ask the user whether less would do",
 }) if {
-	some amount in limited
-	not within(amount.millionths, amount.ask_over)
+	some total in limited
+	not within(total.millionths, total.ask_over)
 }
 
 # METADATA
@@ -46,12 +46,29 @@ ask contains object.union(settings.approval, {
 #   atlas: [AML.T0053, AML.T0101]
 deny contains {
 	"rule": "spending.limit",
-	"message": sprintf("%s %s is above the limit", [amount.amount, amount.currency]),
+	"message": sprintf("%s %s is above the limit", [total.amount, total.currency]),
 	"fix": "stay within the limit; the owner can raise it under settings.spending.limits",
 } if {
-	some amount in limited
-	amount.deny_over != "none"
-	not within(amount.millionths, amount.deny_over)
+	some total in limited
+	total.deny_over != "none"
+	not within(total.millionths, total.deny_over)
+}
+
+# METADATA
+# title: A limit that says what nobody reads refuses
+# description: A misspelt `deny_over` would be no limit at all.
+# custom:
+#   rule: spending.settings
+#   atlas: [AML.T0101]
+deny contains {
+	"rule": "spending.settings",
+	"message": sprintf("settings.spending.limits has a field %q, which means nothing", [name]),
+	"fix": "tell whoever runs this system: the fields are currency, tool, ask_over and deny_over",
+} if {
+	count(spent) > 0
+	some limit in spending.limits
+	some name, _ in limit
+	not name in {"currency", "tool", "ask_over", "deny_over"}
 }
 
 # METADATA
@@ -84,27 +101,39 @@ ask contains object.union(settings.approval, {
 	not within(used, limit)
 }
 
-# What a call would spend: a tool that reads spends nothing.
-spent contains {"amount": money.amount, "currency": money.currency, "millionths": money.millionths} if {
+# What a call would spend, place by place: a tool that reads spends nothing.
+spent contains {
+	"argument": money.argument, "amount": money.amount, "currency": money.currency, "millionths": money.millionths,
+} if {
 	some money in input.facts.money
 	input.tool.effect != "read"
 	input.point == "action"
 }
 
+# All of it in one currency.
+totals contains {"currency": one.currency, "millionths": sum(each), "amount": written(one, each)} if {
+	some one in spent
+	each := [other.millionths | some other in spent; other.currency == one.currency]
+}
+
+written(one, each) := one.amount if count(each) == 1
+
+written(_, each) := sprintf("%v", [sum(each) / 1000000]) if count(each) > 1
+
 # The same beside each limit that speaks of it.
 limited contains {
-	"amount": spend.amount, "currency": spend.currency, "millionths": spend.millionths,
+	"amount": total.amount, "currency": total.currency, "millionths": total.millionths,
 	"ask_over": object.get(limit, "ask_over", null), "deny_over": object.get(limit, "deny_over", "none"),
 } if {
-	some spend in spent
+	some total in totals
 	some limit in spending.limits
-	object.get(limit, "currency", "") == spend.currency
+	object.get(limit, "currency", "") == total.currency
 	object.get(limit, "tool", tool) == tool
 }
 
 listed(currency) if {
-	some spend in limited
-	spend.currency == currency
+	some total in limited
+	total.currency == currency
 }
 
 tool := concat("/", [input.tool.server, input.tool.name])

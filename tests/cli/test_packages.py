@@ -36,6 +36,16 @@ def test_a_look_says_what_rules_would_see_and_no_where_one_is_missing(
     assert (answer.exit_code, found["known"], found["registry"]) == (0, True, "npm")
 
 
+def test_a_package_may_be_named_as_rules_name_it(guardrail: Callable[..., Result], stand_in: RegistryStandIn):
+    stand_in.publish("requests")
+    stand_in.publish("@types/node", ecosystem="npm")
+    answer = guardrail("packages", "look", "pypi/requests", "npm/@types/node", "--json")
+    named = [(fact["ecosystem"], fact["name"]) for fact in json.loads(answer.output)["packages"]]
+    assert (answer.exit_code, named) == (0, [("pypi", "requests"), ("npm", "@types/node")])
+    for name in ("", "x y"):
+        assert guardrail("packages", "look", name).exit_code == 2
+
+
 def test_the_history_tells_that_a_package_was_missing_before(
     guardrail: Callable[..., Result], stand_in: RegistryStandIn
 ):

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from guardrail.config import Config, starter
-from guardrail.packs import PackName
+from guardrail.packs import DEFAULT, PackName
 
 Guardrail = Callable[..., Result]
 Document = Callable[..., Any]
@@ -65,7 +65,7 @@ def test_what_init_writes_passes_check_and_test(empty: Path, guardrail: Guardrai
 
 def test_init_picks_packs(empty: Path, guardrail: Guardrail, document: Document):
     assert guardrail("init", "--pack", "filesystem", "--pack", "dataflow").exit_code == 0
-    assert Config.load().policies.packs == ("filesystem", "dataflow")
+    assert Config.load().policies.packs == (*DEFAULT, "dataflow")
     checked, tested = guardrail("check"), guardrail("test")
     assert (checked.exit_code, checked.stdout, tested.exit_code) == (0, "Nothing to complain about.\n", 0)
 
@@ -106,11 +106,23 @@ def test_a_setting_that_no_picked_pack_reads_is_an_error(
     guardrail("init", "--pack", "filesystem")
     write(
         "policies/data.json",
-        '{"settings": {"protected": [], "programs": ["ls"], "spending": {"limits": []}}}',
+        '{"settings": {"protected": [], "messaging": {"most": 1}, "spending": {"limits": []}}}',
     )
     assert [item["message"].partition(";")[0] for item in document("check")["findings"]] == [
-        "no rule reads settings.programs",
+        "no rule reads settings.messaging",
         "no rule reads settings.spending",
+    ]
+
+
+def test_a_mark_of_a_budget_that_does_not_exist_is_an_error(
+    empty: Path, guardrail: Guardrail, document: Document, write: Callable[[str, str], None]
+):
+    guardrail("init", "--pack", "spending")
+    write(
+        "policies/data.json", '{"settings": {"spending": {"budgets": {"assistant: payment per day": 250}}}}'
+    )
+    assert [item["message"] for item in document("check")["findings"]] == [
+        "settings.spending.budgets names 'assistant: payment per day', which is no budget of money of an agent"
     ]
 
 

@@ -30,6 +30,7 @@ def facts(arguments: dict[str, Any], **kinds: Any) -> Facts:
         (" drop table t", "sql"),
         ("rm -rf /x", "command"),
         ("\n sudo ls", "command"),
+        (" https:/example.com\\x\n", "url"),
         ("see https://example.com", None),
         ("//a", None),
         ("/path with words", None),
@@ -67,7 +68,26 @@ def test_guessed_facts_stand_apart():
 
 
 def test_what_a_guess_does_not_understand_is_nothing():
-    assert facts({"a": "http://2130706433/", "b": "/a\\b", "c": "SELECT FROM", "d": "/a/$HOME"}) == Facts()
+    assert facts({"a": "http://", "b": "/a\\b", "c": "SELECT FROM", "d": "/a/$HOME"}) == Facts()
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "nature"),
+    [
+        ("http://2130706433/", "127.0.0.1", "loopback"),
+        (" http://0x7f.1/", "127.0.0.1", "loopback"),
+        ("http://169.254.169.254./", "169.254.169.254", "metadata"),
+        ("http://①②⑦.0.0.1/", "127.0.0.1", "loopback"),
+        ("http:/10.0.0.1/", "10.0.0.1", "private"),
+        ("http:\\\\10.0.0.1\\x", "10.0.0.1", "private"),
+        ("http://a@localhost.localdomain/", "localhost.localdomain", "loopback"),
+        ("http://api.default.svc/", "api.default.svc", "private"),
+    ],
+)
+def test_a_guessed_url_leads_where_a_browser_would_go(text: str, host: str, nature: str):
+    found = facts({"a": text})
+    assert [(fact["host"], fact["address_class"]) for fact in found.guessed["urls"]] == [(host, nature)]
+    assert replace(found, guessed={}) == replace(Facts(), guessed={})
 
 
 def test_of_a_command_that_is_not_plain_what_is_seen_is_a_fact_and_nothing_is_opaque():

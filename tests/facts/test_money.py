@@ -31,6 +31,9 @@ def read(text: str) -> Findings:
         ("USD 5", "5", 5_000_000, "USD"),
         ("€5", "5", 5_000_000, "EUR"),
         ("5 £", "5", 5_000_000, "GBP"),
+        ("1.234 KWD", "1.234", 1_234_000, "KWD"),
+        ("0.125", "0.125", 125_000, ""),
+        ("1234.567", "1234.567", 1_234_567_000, ""),
         ("1e-06", "0.000001", 1, ""),
         ("1.5e+3", "1500", 1_500_000_000, ""),
     ],
@@ -48,6 +51,9 @@ def test_an_amount_is_exact(text: str, amount: str, millionths: int, currency: s
         "1,234",
         "12,50",
         "1.234,56",
+        "1.234",
+        "1.000 EUR",
+        "10.000 USD",
         "1,23,456.0",
         "$5",
         "¥5",
@@ -84,7 +90,8 @@ def facts(value: Any) -> Facts:
 
 
 @pytest.mark.parametrize(
-    ("value", "amount"), [(5, "5"), (0.1, "0.1"), (1234.56, "1234.56"), (-3, "-3"), (1e-6, "0.000001")]
+    ("value", "amount"),
+    [(5, "5"), (0.1, "0.1"), (1234.56, "1234.56"), (-3, "-3"), (1.234, "1.234"), (1e-6, "0.000001")],
 )
 def test_a_number_is_read_as_json_prints_it(value: float, amount: str):
     assert [fact["amount"] for fact in facts(value).money] == [amount]

@@ -50,7 +50,7 @@ def test_a_secret_is_found_wherever_it_stands(kind: str, secret: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["hello world", "skip-this-sentence-and-the-next-one", "a_ghp_" + "a" * 36, "ghp_short", "https://example.com/a@b",
+    ["hello world", "skip-this-sentence-and-the-next-one", "aghp_" + "a" * 36, "ghp_short", "https://example.com/a@b",
      "AKIA", "sk-short", "the private key", "eyJ.eyJ.x", "AIzaA", "mailto:anna@example.com", "task-" + "a" * 48],
 )  # fmt: skip
 def test_ordinary_texts_hold_no_secret(text: str):
@@ -62,10 +62,20 @@ def test_ordinary_texts_hold_no_secret(text: str):
     [
         ("4111 1111 1111 1111", ["card_number"]),
         ("4111-1111-1111-1112", []),
+        ("4111 1111 1111 1111 12/27 123", ["card_number"]),
+        ("4111 1111 1111 1111 123", ["card_number"]),
+        ("invoice 23 4111 1111 1111 1111", ["card_number"]),
+        ("2223003122003222", ["card_number"]),
+        ("378282246310005", ["card_number"]),
         ("order 41111111111111112345678", []),
         ("DE89370400440532013000", ["iban"]),
         ("GB82 WEST 1234 5698 7654 32", ["iban"]),
         ("DE89370400440532013001", []),
+        ("BE68 5390 0754 7034 EUR", ["iban"]),
+        ("to12 AT61 1904 3002 3457 3201 BIC", ["iban"]),
+        ("de89370400440532013000", ["iban"]),
+        ("DE89370400440532013000X", []),
+        ("no IBAN: QQ89370400440532013000", []),
         ("write to anna.b+c@example.co.uk, please", ["mail_address"]),
         ("anna@localhost", []),
         ("123-45-6789", ["us_social_security"]),
@@ -75,6 +85,12 @@ def test_ordinary_texts_hold_no_secret(text: str):
 def test_personal_data_is_found_in_declared_texts_by_form_and_checksum(text: str, kinds: list[str]):
     assert [kind for _, kind in found({"body": text}, body="text")] == kinds
     assert found({"body": text}) == []
+
+
+def test_a_secret_is_found_behind_an_underscore_and_in_the_name_of_a_member():
+    token = "ghp_" + "a" * 36
+    assert found({"text": f"TOKEN_{token}"}) == [("/text", "github_token")]
+    assert found({"headers": [{token: 1}]}) == [(f"/headers/0/{token}", "github_token")]
 
 
 @given(st.text(st.sampled_from("ghp_skAKIAxoxb-eyJ.:/@-BEGIN PRIVTKY0123456789abcXYZ\n"), max_size=200))

@@ -27,6 +27,32 @@ test_protected_files_are_not_written if {
 	}
 }
 
+test_names_count_in_any_case_and_by_their_beginning if {
+	every path in ["/work/.GIT/config", "/work/.Env", "/work/.env.production", "/work/.ENV.local"] {
+		rules(filesystem.deny) == {"filesystem.protected"} with input as call("write", [inside(path)])
+	}
+	every path in ["/work/ID_ECDSA", "/work/.env.production"] {
+		rules(filesystem.ask) == {"filesystem.credentials"} with input as call("read", [inside(path)])
+	}
+}
+
+test_what_an_undeclared_argument_looks_like_counts_too if {
+	given := {"point": "action", "tool": {"effect": "write"}, "facts": {"paths": [], "guessed": {"paths": [
+		{"raw": "/x/.ssh/id_rsa", "resolved": "/x/.ssh/id_rsa", "inside": []},
+	]}}}
+	rules(filesystem.deny) == {"filesystem.protected"} with input as given
+	rules(filesystem.ask) == {"filesystem.credentials"} with input as given
+}
+
+test_a_list_of_the_wrong_type_is_none if {
+	every wrong in [".git", null, {"a": 1}, 5] {
+		settings := {"protected": wrong, "credentials": wrong}
+		given := call("write", [inside("/work/.git/.env")])
+		rules(filesystem.deny) == {"filesystem.protected"} with input as given with data.settings as settings
+		rules(filesystem.ask) == {"filesystem.credentials"} with input as given with data.settings as settings
+	}
+}
+
 test_protected_files_are_read if {
 	count(filesystem.deny) == 0 with input as call("read", [inside("/work/.git/config")])
 }

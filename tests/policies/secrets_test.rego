@@ -25,6 +25,16 @@ test_a_tool_that_reads_may_have_it if {
 	count(secrets.ask) == 0 with input as call("read", [found("secret")])
 }
 
+test_a_tool_that_reads_takes_none_along if {
+	every led in [
+		{"urls": [{"host": "a.example"}]}, {"recipients": [{"normal": "a"}]}, {"contents": [{"characters": 1}]},
+		{"guessed": {"urls": [{"host": "a.example"}]}},
+	] {
+		given := object.union(call("read", [found("secret")]), {"facts": led})
+		count(secrets.ask) == 1 with input as given
+	}
+}
+
 test_personal_data_is_for_other_rules if {
 	count(secrets.ask) == 0 with input as call("write", [found("personal")])
 }

@@ -54,6 +54,23 @@ test_far_above_it_is_refused if {
 	said(paying([money("5000.01", "EUR")]), limits) == {"deny": {"spending.limit"}, "ask": {"spending.large"}}
 }
 
+at(place, found) := object.union(found, {"argument": place})
+
+test_the_amounts_of_a_call_count_together if {
+	two := paying([at("/a", money("60", "EUR")), at("/b", money("60", "EUR")), at("/c", money("60", "USD"))])
+	{reason.message | some reason in spending.ask; reason.rule == "spending.large"} == {
+		"120 EUR is more than may be spent without asking", "60 USD is more than may be spent without asking",
+	} with input as two with data.settings as limits
+	many := paying([at(sprintf("/%d", [number]), money("99", "EUR")) | some number in numbers.range(1, 100)])
+	said(many, limits) == {"deny": {"spending.limit"}, "ask": {"spending.large"}}
+}
+
+test_a_limit_with_a_field_that_means_nothing_refuses if {
+	misspelt := {"spending": {"limits": [{"currency": "EUR", "ask_over": 100, "deny_ovr": 5000}]}}
+	said(paying([money("1", "EUR")]), misspelt) == {"deny": {"spending.settings"}, "ask": set()}
+	said(paying([]), misspelt) == {"deny": set(), "ask": set()}
+}
+
 test_one_amount_of_several_is_enough if {
 	said(paying([money("1", "EUR"), money("6000", "EUR")]), limits).deny == {"spending.limit"}
 }

@@ -144,7 +144,26 @@ def test_private_indexes_come_first_and_what_they_claim_is_asked_nowhere_else(st
             (path, "Authorization" in headers)
             for path, headers in zip(stand_in.asked, stand_in.headers, strict=True)
         ]
-        assert asked == [("/simple/six/", False), ("/own/corp-tools/", True), ("/npm/corp-tools", False)]
+        assert asked == [("/simple/six/", False), ("/own/corp-tools/", True)]
+
+
+@pytest.mark.parametrize("pattern", ["corp-*", "corp_*", "Corp.*", "CORP--*"])
+def test_a_claim_is_read_as_names_are_compared(stand_in, pattern):
+    stand_in.publish("corp-tools", days_ago=400)
+    own = Index(title="private:corp", ecosystem="pypi", url=f"{stand_in.url}own/", names=(pattern,))
+    assert told(closing(Registry(indexes=(own, *indexes(stand_in))), "pypi", "corp-tools"), "known", "registry") == [
+        False, "private:corp",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("corp-*",), ()])
+def test_a_public_snapshot_does_not_speak_for_a_private_index(stand_in, tmp_path, names):
+    build(tmp_path / "snapshot", "pypi", ["corp-tools", "six"], day=date(2026, 1, 1), source="test")
+    silent = Index(title="private:corp", ecosystem="pypi", url="http://127.0.0.1:1/", names=names)
+    found = Registry(indexes=(silent,), snapshot=Snapshot.open(tmp_path / "snapshot"))
+    assert told(closing(found, "pypi", "corp-tools"), "known", "registry", "why") == [
+        None, "", "private:corp: it could not be asked (ConnectError)",
+    ]  # fmt: skip
 
 
 def test_a_silent_index_hides_what_comes_after_it(stand_in):
