@@ -38,7 +38,7 @@ approval := object.filter(data.settings.approval, ["approvers", "quorum", "expir
 # description: Whatever their case; `.env.*` is every name that begins with `.env.`.
 default protected := [".git", ".ssh", ".gnupg", ".aws", ".kube", ".env", ".env.*", "guardrail.toml"]
 
-protected := data.settings.protected if is_array(data.settings.protected)
+protected := data.settings.protected
 
 # METADATA
 # title: Names of files and folders that hold credentials
@@ -48,7 +48,7 @@ default credentials := [
 	"id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
 ]
 
-credentials := data.settings.credentials if is_array(data.settings.credentials)
+credentials := data.settings.credentials
 
 # METADATA
 # title: Refusals of one tool after which an agent may not use it again
@@ -69,7 +69,7 @@ default secret_arguments := [
 	"apikey", "private_key", "authorization", "credentials", "pin", "otp",
 ]
 
-secret_arguments := data.settings.secret_arguments if is_array(data.settings.secret_arguments)
+secret_arguments := data.settings.secret_arguments
 
 # METADATA
 # title: Programs that commands may run without asking

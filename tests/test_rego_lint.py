@@ -250,15 +250,16 @@ def test_tests_in_the_package_of_the_rules_are_warned_of():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("name", "value", "found"),
     [
-        ({"protected": ".git"}, "settings.protected is a text, and a list is read there, as in data.guardrail.settings.protected"),
-        ({"min_age_days": "30"}, "settings.min_age_days is a text, and a number is read there, as in data.guardrail.settings.min_age_days"),
-        ({"strangers": ["deny"]}, "settings.strangers is a list, and a text is read there, as in data.guardrail.settings.strangers"),
+        ("protected", ".git", "a text, and a list"),
+        ("min_age_days", "30", "a text, and a number"),
+        ("strangers", ["deny"], "a list, and a text"),
     ],
-)  # fmt: skip
-def test_a_setting_of_another_type_is_an_error(given: dict[str, Any], message: str):
-    bundle = Bundle.join(Bundle.shipped(), Bundle.of({}, {"settings": given}))
+)
+def test_a_setting_of_another_type_is_an_error(name: str, value: Any, found: str):
+    bundle = Bundle.join(Bundle.shipped(), Bundle.of({}, {"settings": {name: value}}))
+    message = f"settings.{name} is {found} is read there, as in data.guardrail.settings.{name}"
     assert lint(bundle) == [
         Finding(file="data.json", line=1, rule="setting-type", message=message, severity="error")
     ]

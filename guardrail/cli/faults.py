@@ -13,6 +13,7 @@ from typing import Any
 from guardrail.config import Config
 from guardrail.errors import ConfigError, PolicyError
 from guardrail.patterns import ToolPattern, tool_title
+from guardrail.pointers import places
 from guardrail.rego import Finding, lint
 from guardrail.rego.findings import Severity
 from guardrail.standing import with_package
@@ -156,13 +157,13 @@ class _Configuration:
 
     def _marks(self) -> Iterator[Finding]:
         """Marks of budgets that nothing is ever taken from: nobody would be asked."""
-        known, marks = self._config.boundaries().budgets_of_money, _bundled(self._config)
-        for step in ("settings", "spending", "budgets"):
-            marks = marks.get(step) if isinstance(marks, dict) else None
-        for name in marks if isinstance(marks, dict) else ():
-            if name not in known:
-                message = f"settings.spending.budgets names {name!r}, which is no budget of money of an agent"
-                yield self._error("policies", "unknown-budget", message)
+        known = self._config.boundaries().budgets_of_money
+        for place in places(_bundled(self._config), "/settings/spending/budgets"):
+            yield from map(self._unknown_budget, sorted(set(place.value or ()) - known))
+
+    def _unknown_budget(self, name: str) -> Finding:
+        message = f"settings.spending.budgets names {name!r}, which is no budget of money of an agent"
+        return self._error("policies", "unknown-budget", message)
 
     def _key_of(self, title: str) -> str:
         """The table of a tool, in the spelling that the file uses."""

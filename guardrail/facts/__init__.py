@@ -164,11 +164,12 @@ def _read(place: Place, kind: ArgumentKind, given: Surroundings) -> tuple[str, F
     if kind not in _EXTRACTORS:
         return "opaque", Findings(caution="nothing reads arguments of this kind")
     field, extractor = _EXTRACTORS[kind]
-    number = kind == "money" and type(place.value) in {int, float}
-    if not number and not (place.reached and isinstance(place.value, str)):
-        return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
     try:
-        return field, read_number(place.value) if number else extractor(place.value, given)
+        if kind == "money" and isinstance(place.value, int | float) and not isinstance(place.value, bool):
+            return field, read_number(place.value)
+        if not (place.reached and isinstance(place.value, str)):
+            return field, Findings(caution=f"it is neither a text nor a list of at most {MAX_VALUES} texts")
+        return field, extractor(place.value, given)
     except NotUnderstoodError as error:
         return field, Findings(caution=str(error))
 

@@ -175,7 +175,7 @@ def _settings(program: Program) -> Iterator[Finding]:
 
 def _settings_of_another_type(program: Program) -> Iterator[Finding]:
     """A setting of another type than its default: the rules that read it would fall silent, or hold by the default."""
-    for path, rules in program.rules.items():
+    for rules in program.rules.values():
         defaults = [body.value for rule in rules if rule.kind == "default" for body in rule.bodies]
         meant = _TYPES.get(defaults[0].kind) if defaults and defaults[0] is not None else None
         values = [(program.scope(rule), body.value) for rule in rules for body in rule.bodies]

@@ -63,7 +63,9 @@ touched contains {"raw": path.raw, "resolved": path.resolved} if some path in in
 
 touched contains {"raw": path.raw, "resolved": path.resolved} if some path in input.facts.guessed.paths
 
-# Whether a name is on a list, whatever its case: on many file systems `.GIT` is `.git`.
+# Whether a name is on a list, whatever its case: on many file systems `.GIT` is `.git`. What is no list names everything.
+named(_, names) if not is_array(names)
+
 named(part, names) if {
 	is_array(names)
 	some name in names

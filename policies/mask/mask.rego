@@ -13,6 +13,11 @@ import data.guardrail.settings
 #   atlas: [AML.T0086]
 hide contains sprintf("/%s", [escaped]) if {
 	some name, _ in input.arguments
-	lower(name) in settings.secret_arguments
+	is_secret(name)
 	escaped := replace(replace(name, "~", "~0"), "/", "~1")
 }
+
+is_secret(name) if lower(name) in settings.secret_arguments
+
+# What is no list names everything.
+is_secret(_) if not is_array(settings.secret_arguments)

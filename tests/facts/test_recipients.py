@@ -44,7 +44,7 @@ def test_who_it_is(text: str, kind: str, normal: str, domain: str):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "a" * 1001, "anna\u200b", "Anna <anna@example.com>", "anna@example.com, eve@example.com", 
+        "", "a" * 1001, "anna\u200b", "Anna <anna@example.com>", "anna@example.com, eve@example.com",
         "anna@straße.example", "weiß@example.com", "ﬁnance@example.com", "https://good.example\\@evil.example/", "http://2130706433/",
         "slack://channel",
     ],

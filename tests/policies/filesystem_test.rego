@@ -44,10 +44,10 @@ test_what_an_undeclared_argument_looks_like_counts_too if {
 	rules(filesystem.ask) == {"filesystem.credentials"} with input as given
 }
 
-test_a_list_of_the_wrong_type_is_none if {
+test_a_list_of_the_wrong_type_names_everything if {
 	every wrong in [".git", null, {"a": 1}, 5] {
 		settings := {"protected": wrong, "credentials": wrong}
-		given := call("write", [inside("/work/.git/.env")])
+		given := call("write", [inside("/work/plan.md")])
 		rules(filesystem.deny) == {"filesystem.protected"} with input as given with data.settings as settings
 		rules(filesystem.ask) == {"filesystem.credentials"} with input as given with data.settings as settings
 	}

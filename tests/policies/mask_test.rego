@@ -15,3 +15,10 @@ test_the_names_are_data_and_escaped if {
 	given := {"arguments": {"a/b~c": "x", "password": "y"}}
 	mask.hide == {"/a~1b~0c"} with input as given with data.settings.secret_arguments as ["a/b~c"]
 }
+
+test_a_list_of_the_wrong_type_hides_everything if {
+	every wrong in ["password", null, {"password": true}, 5] {
+		mask.hide == {"/a", "/password"} with input as {"arguments": {"a": 1, "password": 2}}
+			with data.settings as {"secret_arguments": wrong}
+	}
+}

@@ -30,7 +30,8 @@ test_a_tool_that_reads_takes_none_along if {
 		{"urls": [{"host": "a.example"}]}, {"recipients": [{"normal": "a"}]}, {"contents": [{"characters": 1}]},
 		{"guessed": {"urls": [{"host": "a.example"}]}},
 	] {
-		given := object.union(call("read", [found("secret")]), {"facts": led})
+		none := {"urls": [], "recipients": [], "contents": [], "guessed": {"urls": []}}
+		given := object.union(call("read", [found("secret")]), {"facts": object.union(none, led)})
 		count(secrets.ask) == 1 with input as given
 	}
 }
