@@ -59,7 +59,8 @@ def doctor(*, config: ConfigPath = CONFIG, as_json: AsJson = False, color: Color
         signs.append(Sign(about="configuration", state="error", text=error.message, fix=error.fix))
     else:
         observing = settings.mode == "observe"
-        signs += [*_configuration(config, settings), *_policies(settings), *_ledger(settings)]
+        signs += [*_configuration(config, settings), *_policies(settings), *_packages(settings)]
+        signs += [*_outputs(settings), *_ledger(settings)]
     signs += _adapters()
     output = Output(color=color)
     if as_json:
@@ -135,6 +136,36 @@ def _policies(config: Config) -> Iterator[Sign]:
     finally:
         for policy in rego:
             policy.close()
+
+
+def _packages(config: Config) -> Iterator[Sign]:
+    """Where packages and names are looked up; nobody is asked."""
+    registry = config.registry
+    try:
+        config.packages().close()
+        titles = [index.title for index in registry.indexes(config.folder)]
+    except ConfigError as error:
+        yield Sign(about="packages", state="error", text=error.message, fix=error.fix)
+        return
+    titles += [f"the snapshot {registry.snapshot}"] if registry.snapshot else []
+    if titles:
+        yield Sign(about="packages", state="ok", text=f"looked up in {', '.join(titles)}")
+    else:
+        text = "nobody is asked: whether a package exists is unknown, and installing one asks"
+        yield Sign(about="packages", state="note", text=text)
+    if config.names.resolve:
+        yield Sign(about="names", state="ok", text=f"looked up within {config.names.timeout:g} s")
+
+
+def _outputs(config: Config) -> Iterator[Sign]:
+    try:
+        checks = config.output_checks()
+    except ConfigError as error:
+        yield Sign(about="outputs", state="error", text=error.message, fix=error.fix)
+    else:
+        yield Sign(
+            about="outputs", state="ok", text=f"checks: {', '.join(check.name for check in checks) or 'none'}"
+        )
 
 
 def _ledger(config: Config) -> Iterator[Sign]:

@@ -109,6 +109,7 @@ class _Configuration:
         yield from self._tools()
         yield from self._observed()
         yield from self._marks()
+        yield from self._lookers()
 
     def _agent(self, name: str) -> Iterator[Finding]:
         agent = self._config.agents[name]
@@ -160,6 +161,14 @@ class _Configuration:
         known = self._config.boundaries().budgets_of_money
         for place in places(_bundled(self._config), "/settings/spending/budgets"):
             yield from map(self._unknown_budget, sorted(set(place.value or ()) - known))
+
+    def _lookers(self) -> Iterator[Finding]:
+        """What looks at outputs and packages, and cannot be made."""
+        for key, make in (("outputs", self._config.output_checks), ("registry", self._config.packages)):
+            try:
+                make()
+            except ConfigError as error:
+                yield self._error(key, key, error.message)
 
     def _unknown_budget(self, name: str) -> Finding:
         message = f"settings.spending.budgets names {name!r}, which is no budget of money of an agent"

@@ -28,12 +28,34 @@ def test_a_project_in_order_is_healthy(project: Any, guardrail: Guardrail, docum
     found = document("doctor")
     assert (guardrail("doctor").exit_code, found["healthy"]) == (0, True)
     assert [sign["about"] for sign in found["signs"]] == [
-        "guardrail", "configuration", "mode", "policies", "policy revision", "ledger", "database", "journal",
-        "key", "lease", "adapter guardrails-ai", "adapter langgraph", "adapter slack",
+        "guardrail", "configuration", "mode", "policies", "policy revision", "packages", "outputs", "ledger",
+        "database", "journal", "key", "lease", "adapter guardrails-ai", "adapter langgraph", "adapter slack",
     ]  # fmt: skip
     assert signs(found, "mode") == [("ok", "enforce")]
     assert signs(found, "journal") == [("ok", "wal")]
     assert signs(found, "adapter langgraph")[0][0] == "ok"
+
+
+def test_where_packages_and_outputs_are_looked_at_is_told(project: Any, document: Document):
+    file = project.folder / "guardrail.toml"
+    before = file.read_text()
+    assert signs(document("doctor"), "packages")[0][0] == "note"
+    file.write_text(
+        f'{before}\n[registry]\npypi = "https://a.example/"\n[names]\nresolve = true\n[outputs]\nchecks = ["size"]\n'
+    )
+    found = document("doctor")
+    assert signs(found, "packages") == [("ok", "looked up in pypi")]
+    assert signs(found, "names") == [("ok", "looked up within 2 s")]
+    assert signs(found, "outputs") == [("ok", "checks: size")]
+    file.write_text(f'{before}\n[registry]\nsnapshot = "gone"\n[outputs]\nchecks = ["sise"]\n')
+    found = document("doctor")
+    assert [signs(found, about)[0][0] for about in ("packages", "outputs")] == ["error", "error"]
+    wrong = [
+        (item["rule"], item["severity"])
+        for item in document("check")["findings"]
+        if item["rule"] in {"outputs", "registry"}
+    ]
+    assert wrong == [("outputs", "error"), ("registry", "error")]
 
 
 def test_a_ledger_that_is_not_there_yet_is_not_made(project: Any, document: Document):
