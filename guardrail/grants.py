@@ -11,7 +11,6 @@ Each request has its own grant: what was said to one is never signed for another
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,20 +20,14 @@ from typing import Annotated, Final, Literal, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from guardrail.approvals import Answer, Approval, Vote
 from guardrail.calls import Call
 from guardrail.canonical import canonical, parse
 from guardrail.errors import ConfigError, GuardrailError, InvalidArguments
+from guardrail.keyfiles import read_secret, write_pair
 
 _CONTEXT: Final = b"guardrail grant v1\n"
 """In front of what is signed: this key's signatures mean nothing elsewhere."""
@@ -144,22 +137,7 @@ class SigningKey:
         Raises:
             ConfigError: it is missing, readable by others, or holds no Ed25519 key.
         """
-        try:
-            if os.name == "posix" and path.stat().st_mode & 0o077:
-                raise ConfigError(f"{path}: others may read the signing key", fix=f"chmod 600 {path}")
-            secret = load_pem_private_key(path.read_bytes(), password=None)
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: the signing key cannot be read: {error.strerror}",
-                fix="make one with `guardrail keys`, or restore the file",
-            ) from error
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise ConfigError(
-                f"{path}: this is no signing key: {error}", fix="see `guardrail keys`"
-            ) from error
-        if not isinstance(secret, Ed25519PrivateKey):
-            raise ConfigError(f"{path}: this key is not an Ed25519 key", fix="make one with `guardrail keys`")
-        return cls(secret)
+        return cls(read_secret(path))
 
     def write(self, path: Path) -> Path:
         """Write a new key file for its owner only, and the public key beside it; answers where that is.
@@ -167,22 +145,8 @@ class SigningKey:
         Raises:
             ConfigError: one of the files exists, or cannot be written.
         """
-        secret = self._secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public = self._secret.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        beside = path.with_suffix(".pub")
-        try:
-            for file, content, mode in ((path, secret, 0o600), (beside, public, 0o644)):
-                descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-                with os.fdopen(descriptor, "wb") as opened:
-                    opened.write(content)
-                    opened.flush()
-                    os.fsync(descriptor)
-        except OSError as error:
-            raise ConfigError(
-                f"{error.filename or path}: the key cannot be written: {error.strerror}",
-                fix="name a file that does not exist yet, in a folder that may be written",
-            ) from error
-        return beside
+        return write_pair(path, self._secret, public)
 
     @property
     def public(self) -> PublicKeys:

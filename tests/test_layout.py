@@ -17,12 +17,12 @@ ADAPTERS = sorted(
 # The line, in the order in which it is read. A module may import those before it, never those after it.
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
-    "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "names", "registry",
-    "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries", "rego", "masking",
-    "people", "scopes", "approvals", "tiers", "standing", "grants", "outcomes", "flights", "channels",
-    "telemetry", "admission", "execution", "merkle", "sealing", "records", "ledger", "voting", "showing",
-    "steps", "releasing", "runtime", "origins", "judging", "walks", "saying", "drivers", "delivery", "resuming",
-    "sinks",
+    "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "names",
+    "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
+    "rego", "masking", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
+    "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records", "proofs",
+    "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "walks", "saying",
+    "drivers", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 
