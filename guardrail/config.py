@@ -29,6 +29,7 @@ from pydantic_settings import (
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle, shipped_folder
 from guardrail.channels import RESUME
+from guardrail.checkpoint_settings import CheckpointSettings
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
@@ -100,6 +101,7 @@ class Config(BaseSettings):
         resume: how a suspended run goes on.
         slack: where they are asked in Slack; None = they are not.
         registry: where packages are looked up.
+        checkpoints: who signs how the logs stand, and where that is kept; None = nobody.
         names: whether names in URLs are.
     """
 
@@ -123,6 +125,7 @@ class Config(BaseSettings):
     resume: ResumeSettings = ResumeSettings()
     slack: SlackSettings | None = None
     registry: RegistrySettings = RegistrySettings()
+    checkpoints: CheckpointSettings | None = None
     names: NameSettings = NameSettings()
     _folder: Path = PrivateAttr(default_factory=Path)
 

@@ -9,6 +9,7 @@
     │   └── InvalidTool             the tool cannot be guarded as it stands
     ├── NotJudged                   a tool was about to use something else than what was judged
     ├── RegistryUnavailable         a registry of packages could not be asked
+    ├── AnchorUnavailable           a place where checkpoints are kept could not be asked
     ├── Denied                      the guard refused; nothing was executed
     │   ├── Rejected                a person said no, or nobody answered in time
     │   └── Waiting                 a person has not answered yet
@@ -84,6 +85,10 @@ class NotJudged(GuardrailError):
 
 class RegistryUnavailable(GuardrailError):
     """A registry of packages could not be asked for what an operator wants of it."""
+
+
+class AnchorUnavailable(GuardrailError):
+    """A place where checkpoints are kept cannot be asked, or did not take one."""
 
 
 class _Answered(GuardrailError):

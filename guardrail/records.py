@@ -41,6 +41,7 @@ Kind = Literal[
     "emission",  # a sink was given something for the user, and told it or refused
     "halted",  # a halt switch was turned on
     "unhalted",  # and off again
+    "checkpoint",  # how all logs stood; in log 0, which holds no other kind
 ]
 """What a record is about, in a closed set."""
 
@@ -85,7 +86,7 @@ class Record:
 def encode(fields: Mapping[str, Any]) -> bytes:
     """Canonical bytes of a record's fields.
 
-    The fields are made of ASCII keys, strings, integers, booleans, None and lists of strings; for those
+    The fields are made of ASCII keys, strings, integers, booleans, None, and lists and objects of those; for them
     orjson with sorted keys writes RFC 8785 byte for byte.
 
     Raises:

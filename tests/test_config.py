@@ -94,6 +94,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
             "answer_bytes": 20_000_000,
             "at_once": 4,
         },
+        "checkpoints": None,
         "names": {"resolve": False, "timeout": 2.0},
     }
 

@@ -21,8 +21,8 @@ LINE = [
     "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
     "rego", "masking", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
     "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records", "proofs",
-    "ledger", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "walks", "saying",
-    "drivers", "delivery", "resuming", "sinks",
+    "ledger", "checkpointing", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "walks",
+    "saying", "drivers", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from guardrail.cli import (
     outputs,
     packages,
     policies,
+    proofs,
     runs,
     service,
     slack,
@@ -94,7 +95,12 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "keys": service.keys,
         "resume": service.resume,
     },
-    "Prove": {"verify": audit.verify},
+    "Prove": {
+        "verify": audit.verify,
+        "checkpoint": proofs.checkpoint,
+        "prove": proofs.prove,
+        "export": proofs.export,
+    },
 }
 for panel, commands in _COMMANDS.items():
     for name, command in commands.items():

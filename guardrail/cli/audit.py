@@ -5,17 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import Output
+from guardrail.cli.proofs import kept_elsewhere
 from guardrail.visible import visible
 
 
 def verify(
     *,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="Checkpoints kept elsewhere, to agree with; repeat it."
+        ),
+    ] = None,
+    anchors: Annotated[
+        bool, typer.Option("--anchors", help="Ask wherever [checkpoints.anchors] keeps them.")
+    ] = False,
     progress: Annotated[
         bool | None,
         typer.Option("--progress/--no-progress", help="A bar on standard error. Left out: on a terminal."),
@@ -31,14 +42,18 @@ def verify(
     settings = load(config)
     # Opened by nothing but the verifier: checking a ledger may neither make one nor change it.
     key = SealingKey.read(settings.key_path) if settings.key_path.exists() else None
+    told = settings.checkpoints
+    keys = told.keys(settings.folder) if told is not None else None
+    kept = kept_elsewhere(settings, checkpoint or (), anchors=anchors) if checkpoint or anchors else ()
     with _bar(shown=sys.stderr.isatty() if progress is None else progress) as advance:
-        found = verify_ledger(settings.ledger_path, key=key, progress=advance)
+        found = verify_ledger(settings.ledger_path, key=key, keys=keys, kept=kept, progress=advance)
     output = Output(color=color)
     if as_json:
         output.document(found.as_json())
     else:
         output.table(
-            ("LOG", "MONTH", "RECORDS", "ROOT"), [(h.log, h.month, h.size, h.root) for h in found.heads]
+            ("LOG", "MONTH", "RECORDS", "ROOT"),
+            [(h.log, h.month or None, h.size, h.root) for h in found.heads],
         )
         output.line()
         for fault in found.faults[1:]:
@@ -51,9 +66,10 @@ def verify(
             output.line(f"{found.erased:,} sealed details were erased; their records still verify.")
         if found.ok:
             output.line(f"Verified: {found.claim}.", style="green")
-            output.line(
-                "Whoever could rewrite the whole file could rewrite these heads too: keep a copy elsewhere."
-            )
+            if found.reached is None or not found.reached.kept:
+                output.line(
+                    "Whoever could rewrite the whole file could rewrite these heads too: keep a copy elsewhere."
+                )
     found.require()  # names the first bad record
 
 

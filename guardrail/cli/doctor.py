@@ -193,8 +193,11 @@ def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
     yield from _database(status)
     yield from _key(status)
     for log in status.logs:
+        if not log.id:  # log 0 has no writer
+            continue
         held = f"held by process {log.pid} on {log.host} until {log.lease_until}" if log.held else "free"
         yield Sign(about="lease", state="ok", text=f"log {log.id}: {log.size:,} records, {held}")
+    yield from _checkpoints(ledger)
     for halt in status.halts:
         text = f"{halt.scope} IS HALTED since {halt.at} by {halt.by}: {halt.reason or 'no reason given'}"
         yield Sign(
@@ -210,6 +213,18 @@ def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
         )  # fmt: skip
     if status.started:
         yield Sign(about="calls", state="ok", text=f"{status.started} run now")
+
+
+def _checkpoints(ledger: Ledger) -> Iterator[Sign]:
+    stored = ledger.checkpoints.stored()
+    if stored:
+        text = f"checkpoint {stored[-1].size}, the last one, was signed at {stored[-1].at}"
+        yield Sign(about="checkpoints", state="ok", text=text)
+    else:
+        yield Sign(
+            about="checkpoints", state="note", text="none was signed: who rewrites the file can rewrite its heads",
+            fix="docs/proofs.md tells how the heads are signed and kept elsewhere",
+        )  # fmt: skip
 
 
 def _database(status: Status) -> Iterator[Sign]:

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from guardrail.errors import (
+    AnchorUnavailable,
     CallError,
     ConfigError,
     Denied,
@@ -41,6 +42,7 @@ _CODES: Final = (
     (Denied, REFUSED),
     (LedgerUnavailable, DEPENDENCY_DOWN),
     (RegistryUnavailable, DEPENDENCY_DOWN),
+    (AnchorUnavailable, DEPENDENCY_DOWN),
     (ConfigError, WRONG_USE),
     (CallError, WRONG_USE),
 )

@@ -138,12 +138,19 @@ def keys(
         typer.Argument(metavar="[FILE]", help="The new signing key; left out: that of [serve]."),
     ] = None,
     *,
+    log: Annotated[
+        str | None,
+        typer.Option("--log", metavar="ORIGIN", help="A key for checkpoints, of the log with this name."),
+    ] = None,
     config: ConfigPath = CONFIG,
     color: Color = None,
 ) -> None:
-    """Make the key with which the service signs grants, and its public half beside it (.pub)."""
+    """Make the key that signs grants, or with --log checkpoints, and its public half beside it (.pub)."""
     from guardrail.grants import SigningKey  # noqa: PLC0415
 
+    if log is not None:
+        _log_key(path, log, Output(color=color))
+        return
     if path is None:
         settings = load(config)
         if settings.serve.signing_key is None:
@@ -274,6 +281,18 @@ def _known(settings: Config, person: str) -> Person:
             "guardrail.toml declares nobody who may answer", fix=f"add a table [people.{person}] to it"
         )
     return settings.declared_people().person(person)
+
+
+def _log_key(path: Path | None, log: str, output: Output) -> None:
+    from guardrail.proofs.signing import FileSigner  # noqa: PLC0415
+
+    if path is None:
+        raise typer.BadParameter("name the file of the new key")
+    signer = FileSigner.generate(log)
+    public = signer.write(path)
+    output.line(f"wrote {path}: for whoever makes checkpoints, and no agent")
+    output.line(f"wrote {public}: for everybody who verifies")
+    output.line(str(signer.key))
 
 
 def _until_stopped() -> None:

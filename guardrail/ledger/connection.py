@@ -83,6 +83,29 @@ def is_safe(version: tuple[int, ...]) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
+@contextmanager
+def reading_only(path: Path) -> Generator[Connection]:
+    """A connection of its own that may only read, and reads everything as of one moment.
+
+    Raises:
+        LedgerUnavailable: there is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise LedgerUnavailable(f"there is no ledger at {path}", fix="check the path")
+    try:
+        connection: Connection = driver.connect(
+            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
+        )
+        try:
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.close()
+    except DriverError as error:
+        raise translate(error, path) from error
+
+
 class Database:
     """One file. Writing needs `lock`; reading takes a connection from a small pool."""
 

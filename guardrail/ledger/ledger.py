@@ -16,10 +16,12 @@ from guardrail.flights import Flights
 from guardrail.ledger import forking
 from guardrail.ledger.admission import Admitting, Refusing, Settling
 from guardrail.ledger.answers import Answers
+from guardrail.ledger.checkpoints import Checkpoints
 from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, Hear, StorePolicy
 from guardrail.ledger.emissions import Emissions
+from guardrail.ledger.findings import Verification
 from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
@@ -28,7 +30,7 @@ from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.queries import Reader
-from guardrail.ledger.verify import Verification, verify
+from guardrail.ledger.verify import verify
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
 from guardrail.policy import RunState
@@ -46,8 +48,10 @@ class Ledger(Answers):
     """One ledger, open in this process.
 
     Attributes:
+        path: the database file, absolute.
         outbox: what channels have to tell people.
         emissions: what users are told.
+        checkpoints: what is signed over all logs.
         flights: the calls that this process has in flight, of every guard over this ledger.
     """
 
@@ -65,6 +69,8 @@ class Ledger(Answers):
         self.outbox = outbox
         self.emissions = emissions
         self.flights = Flights()
+        self.path = database.path
+        self.checkpoints = Checkpoints(database, writer)
         self._database = database
         super().__init__(key, writer, reader, asking)
         forking.watch(writer)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -292,6 +292,16 @@ observations: Final = Table(
     _column("uploaded", Text, null=True),
     _column("releases", Integer, null=True),
     sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True),  # of log 0
+    _column("at", Text),
+    _column("note", Text),  # as it was signed, with the signatures of witnesses
+    _column("frontiers", LargeBinary),  # JSON: log → its size and frontier then, to go on from
     sqlite_strict=True,
 )
 

@@ -209,9 +209,16 @@ class Transaction:
 
     # -- records -------------------------------------------------------------------------------------
 
-    def record(self, kind: Kind, fields: Mapping[str, Any], sealed: Sealed | None = None) -> int:
-        """Append a record to this writer's log; answers its row's number."""
-        log = self.log
+    def record(
+        self,
+        kind: Kind,
+        fields: Mapping[str, Any],
+        sealed: Sealed | None = None,
+        *,
+        log: LogRow | None = None,
+    ) -> int:
+        """Append a record to this writer's log, or to another one, whose row the caller stores; answers its number."""
+        log = self.log if log is None else log
         commitment = None if sealed is None else sealed.commitment
         body = encode(
             {**fields, "schema": SCHEMA, "kind": kind, "at": self.now, "log": log.id, "sequence": log.size,

@@ -1,33 +1,35 @@
 """The verifier: recomputes everything from what is stored, and has no way to write.
 
 For every record: its leaf hash, its place, what its columns say, and, where the key is held, that the sealed
-detail is the one it commits to. For every log: no gaps, and the Merkle tree that its row stands for. For calls,
-approvals, labels, halts, tools and policies: that the records say the same.
+detail is the one it commits to. For every log: no gaps, the Merkle tree that its row stands for, and the one that every
+checkpoint says it had. For calls, approvals, labels, halts, tools and policies: that the records say the same.
 
-What this proves: the records are complete and unchanged up to the log heads that are stored in the same
-database. Whoever can rewrite the whole database, heads included, is not found by this.
+What this proves: the records are complete and unchanged up to the last checkpoint, as far as that is kept where
+nobody could change it, and after it up to the log heads that are stored in the same database. Whoever can rewrite
+the whole database, heads included, is not found by those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
 from sqlalchemy import bindparam, func, select
 
-from guardrail.errors import LedgerUnavailable, VerificationFailed
+from guardrail.errors import VerificationFailed
 from guardrail.ledger import schema
 from guardrail.ledger.agreement import Agreement, says, telling
-from guardrail.ledger.connection import Connection, DriverError, driver, translate
+from guardrail.ledger.connection import Connection, reading_only
+from guardrail.ledger.findings import Fault, Head, Verification
+from guardrail.ledger.passing import PassingLog
 from guardrail.ledger.schema import PLACES
+from guardrail.ledger.signed import Kept, Signed
 from guardrail.ledger.statements import text
-from guardrail.merkle import HASH_BYTES, extend, frontier_root, push
+from guardrail.merkle import HASH_BYTES
 from guardrail.sealing import SealingKey
+from guardrail.verifier.checkpoints import Keys
 
 _PAGE: Final = 500
 _SEQUENCE: Final = (1 << PLACES) - 1
@@ -65,163 +67,51 @@ _FROM, _TO = len(_DETAIL), len(_DETAIL) + 2 * HASH_BYTES
 """Where the commitment stands, counted from there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that is not as it was written.
-
-    Attributes:
-        log: the log, and
-        sequence: the place in it; None where no single record is at fault.
-        what: what is wrong, for people.
-    """
-
-    log: int | None
-    sequence: int | None
-    what: str
-
-    def __str__(self) -> str:
-        if self.log is None:
-            return self.what
-        return f"log {self.log}, record {self.sequence}: {self.what}" if self.sequence is not None else (
-            f"log {self.log}: {self.what}"
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """A log as it was verified: `root` is hex."""
-
-    log: int
-    month: int
-    size: int
-    root: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What was checked, and what was found.
-
-    Attributes:
-        records: how many were checked.
-        details: how many sealed details were opened and match.
-        erased: how many records have none any more, though they commit to one.
-        closed: how many could not be opened for want of the key.
-        heads: the logs, with the roots that were recomputed.
-        faults: the first of every log, then what disagrees with the records; empty = verified.
-    """
-
-    records: int
-    details: int
-    erased: int
-    closed: int
-    heads: tuple[Head, ...]
-    faults: tuple[Fault, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.faults
-
-    @property
-    def claim(self) -> str:
-        """What this shows, in words: no more than it does."""
-        if self.faults:
-            return f"not as written: {self.faults[0]}"
-        return f"{self.records:,} records, unchanged and complete up to the log heads stored here"
-
-    def require(self) -> None:
-        """Raise unless it is verified.
-
-        Raises:
-            VerificationFailed: names the first fault.
-        """
-        if self.faults:
-            raise VerificationFailed(
-                str(self.faults[0]), fix="keep a copy of the files and compare with a backup"
-            )
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return {"ok": self.ok, "claim": self.claim, **asdict(self)}
-
-
 def verify(
-    path: Path, *, key: SealingKey | None = None, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    *,
+    key: SealingKey | None = None,
+    keys: Keys | None = None,
+    kept: Sequence[Kept] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Check a ledger. Opens a connection of its own that may only read; do not fork meanwhile.
 
     Args:
         path: the database file.
         key: opens the sealed details; without it they are counted as not opened.
+        keys: under which checkpoints are believed; without them their signatures are not checked.
+        kept: checkpoints that others keep, already believed, which the ledger has to agree with.
         progress: told how many records of how many are checked.
 
     Raises:
         LedgerUnavailable: the file cannot be read.
     """
-    try:
-        with _reading(path) as connection:
-            return _Verifier(connection, key).run(progress)
-    except DriverError as error:
-        raise translate(error, path) from error
-
-
-@contextmanager
-def _reading(path: Path) -> Generator[Connection]:
-    if not path.is_file():
-        raise LedgerUnavailable(f"there is no ledger at {path}", fix="check the path")
-    connection: Connection = driver.connect(
-        f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
-    )
-    try:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("BEGIN")  # everything is read as of one moment
-        yield connection
-    finally:
-        connection.close()
-
-
-@dataclass(slots=True)
-class _Log:
-    """A log while its records go by."""
-
-    number: int
-    month: int
-    size: int
-    frontier: bytes
-    seen: int = 0
-    nodes: list[bytes] = field(default_factory=list[bytes])
-    fault: Fault | None = None
-
-    @property
-    def start(self) -> int:
-        """The number of its first record."""
-        return self.number << PLACES
-
-    def blame(self, sequence: int | None, what: str) -> None:
-        """Keep the first fault."""
-        if self.fault is None:
-            self.fault = Fault(log=self.number, sequence=sequence, what=what)
+    with reading_only(path) as connection:
+        return _Verifier(connection, key, Signed(connection, keys, kept)).run(progress)
 
 
 class _Verifier:
-    def __init__(self, connection: Connection, key: SealingKey | None) -> None:
+    def __init__(self, connection: Connection, key: SealingKey | None, signed: Signed) -> None:
         self._connection = connection
         self._key = key
-        self._logs = {row[0]: _Log(*row) for row in connection.execute(_HEADS).fetchall()}
+        self._signed = signed
+        self._logs = {row[0]: PassingLog(*row) for row in connection.execute(_HEADS).fetchall()}
         self._agreement = Agreement(connection)
         self._details = self._erased = self._closed = 0
 
     def run(self, progress: Callable[[int, int], None] | None) -> Verification:
         (total,) = self._connection.execute(_COUNT).fetchone()
         done = 0
-        for log in self._logs.values():
+        for log in self._logs.values():  # log 0, which says how the others stood, is the first
+            log.expect(self._signed.heads(log.number))
             for count in self._check_log(log):
                 done += count
                 if progress is not None:
                     progress(done, total)
         return self._result(done)
 
-    def _check_log(self, log: _Log) -> Iterator[int]:
+    def _check_log(self, log: PassingLog) -> Iterator[int]:
         """Page by page; from the first page where something is wrong one by one, to name the record."""
         while count := self._check_page(log):
             yield count
@@ -233,7 +123,7 @@ class _Verifier:
             first = page[-1][0] + 1
             yield len(page)
 
-    def _check_page(self, log: _Log) -> int:
+    def _check_page(self, log: PassingLog) -> int:
         """Check the next records all at once: how many; none where the log ends, or something is wrong."""
         count, first = min(_PAGE, log.size - log.seen), log.start + log.seen
         key = None if self._key is None else self._key.id
@@ -248,9 +138,9 @@ class _Verifier:
         told = telling(log.number, log.seen, kinds, runs, bodies)
         if told is None or not self._open(bodies, ours, details):
             return 0
+        if not log.grow(leaves) or (log.number == 0 and not self._signed.take(log, first, bodies)):
+            return 0
         self._agreement.take(first, bodies, told)
-        extend(log.nodes, log.seen, leaves)
-        log.seen += count
         return count
 
     def _open(
@@ -278,13 +168,13 @@ class _Verifier:
 
     def _result(self, done: int) -> Verification:
         for log in self._logs.values():
-            _check_head(log)
+            log.end()
         faults = [log.fault for log in self._logs.values() if log.fault is not None]
-        numbers = sorted(self._logs)
-        if numbers and numbers != list(range(1, numbers[-1] + 1)):
-            missing = next(number for number in range(1, numbers[-1] + 1) if number not in self._logs)
+        faults += self._signed.faults(self._logs)
+        missing = set(range(1, max(self._logs, default=0))) - self._logs.keys()
+        if missing:
             faults.append(
-                Fault(log=missing, sequence=None, what="the log is missing, though a later one exists")
+                Fault(log=min(missing), sequence=None, what="the log is missing, though a later one exists")
             )
         strange = self._outside(_STRANGE, 1 << PLACES)
         if strange is not None:
@@ -299,9 +189,10 @@ class _Verifier:
         return Verification(
             records=done, details=self._details, erased=self._erased, closed=self._closed, faults=tuple(faults),
             heads=tuple(
-                Head(log=log.number, month=log.month, size=log.seen, root=frontier_root(log.nodes).hex())
+                Head(log=log.number, month=log.month, size=log.seen, root=log.tree.root.hex())
                 for log in self._logs.values()
             ),
+            reached=self._signed.reached(),
         )  # fmt: skip
 
     def _disagreements(self) -> Iterator[tuple[int | None, int | None, str]]:
@@ -322,7 +213,7 @@ class _Verifier:
         return None if found is None else int(found)
 
     def _check(
-        self, log: _Log, number: int, place: int, sequence: int, month: int, kind: str, run: str | None,
+        self, log: PassingLog, number: int, place: int, sequence: int, month: int, kind: str, run: str | None,
         body: bytes, leaf: bytes, key_id: str | None, sealed: bytes | None,
     ) -> None:  # fmt: skip
         expected = number & _SEQUENCE
@@ -335,12 +226,11 @@ class _Verifier:
         ):
             log.blame(expected, "the columns do not say what the body says")
         else:
-            push(log.nodes, sequence, leaf)
-            log.seen = sequence + 1
+            log.grow((leaf,))
             self._check_detail(log, sequence, body, key_id, sealed)
 
     def _check_detail(
-        self, log: _Log, sequence: int, body: bytes, key_id: str | None, sealed: bytes | None
+        self, log: PassingLog, sequence: int, body: bytes, key_id: str | None, sealed: bytes | None
     ) -> None:
         start = body.find(_DETAIL)
         if start < 0:
@@ -356,33 +246,3 @@ class _Verifier:
             except (VerificationFailed, UnicodeDecodeError) as error:
                 log.blame(sequence, str(getattr(error, "message", "its commitment is no text")))
             self._details += 1
-
-
-def _check_head(log: _Log) -> None:
-    """Compare the tree that was recomputed with the one that the log's row stands for."""
-    if log.fault is not None:
-        return
-    if log.seen < log.size:
-        log.blame(log.seen, f"the end of the log is missing: it holds {log.size} records")
-    elif log.seen > log.size:
-        log.blame(log.size, f"it stands after the end of the log, which holds {log.size} records")
-    elif b"".join(log.nodes) != log.frontier:
-        log.blame(*_differing(log))
-
-
-def _differing(log: _Log) -> tuple[int | None, str]:
-    """Which stretch of the log is not the one whose hash its row holds."""
-    first = 0
-    for index, node in enumerate(log.nodes):
-        width = _width(log.size, index)
-        if log.frontier[index * HASH_BYTES : (index + 1) * HASH_BYTES] != node:
-            last = first + width - 1
-            return first, f"records {first} to {last} are not those that the log's tree was made of"
-        first += width
-    return None, "the log's row holds more hashes than its size has"
-
-
-def _width(size: int, index: int) -> int:
-    """Leaves under the subtree at this place of the frontier."""
-    bits = [bit for bit in range(size.bit_length() - 1, -1, -1) if size >> bit & 1]
-    return 1 << bits[index]

@@ -99,7 +99,7 @@ class GrowingTree:
                 )
             if self.root != self._next.root:
                 if self._agreed == self.size:
-                    raise NotVerified(f"two histories of {self.size} records were signed", log=self._log)
+                    raise NotVerified(f"there are two histories of {self.size} records", log=self._log)
                 last = self.size - 1
                 raise NotVerified(
                     "it is not the one that was signed" if self._agreed == last else

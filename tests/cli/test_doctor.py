@@ -29,7 +29,8 @@ def test_a_project_in_order_is_healthy(project: Any, guardrail: Guardrail, docum
     assert (guardrail("doctor").exit_code, found["healthy"]) == (0, True)
     assert [sign["about"] for sign in found["signs"]] == [
         "guardrail", "configuration", "mode", "policies", "policy revision", "packages", "outputs", "ledger",
-        "database", "journal", "key", "lease", "adapter guardrails-ai", "adapter langgraph", "adapter slack",
+        "database", "journal", "key", "lease", "checkpoints", "adapter guardrails-ai", "adapter langgraph",
+        "adapter slack",
     ]  # fmt: skip
     assert signs(found, "mode") == [("ok", "enforce")]
     assert signs(found, "journal") == [("ok", "wal")]
@@ -61,6 +62,18 @@ def test_where_packages_and_outputs_are_looked_at_is_told(project: Any, document
 def test_a_ledger_that_is_not_there_yet_is_not_made(project: Any, document: Document):
     assert signs(document("doctor"), "ledger")[0][0] == "note"
     assert [path.name for path in project.folder.iterdir()] == ["guardrail.toml"]
+
+
+def test_the_last_checkpoint_is_named(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    assert [state for state, _ in signs(document("doctor"), "checkpoints")] == ["note"]
+    guardrail("keys", "log.key", "--log", "example.com/log")
+    table = '[checkpoints]\norigin = "example.com/log"\nkey = "log.key"\npublic_keys = ["log.pub"]\n'
+    project.configure(f"{project.configured}{table}")
+    guardrail("checkpoint")
+    ((state, text),) = signs(document("doctor"), "checkpoints")
+    assert (state, text.startswith("checkpoint 1, the last one, was signed at ")) == ("ok", True)
+    assert [text[:5] for _, text in signs(document("doctor"), "lease")] == ["log 1"]
 
 
 def test_what_needs_a_person_is_named_with_what_to_do(project: Any, guardrail: Guardrail, document: Document):

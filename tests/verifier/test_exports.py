@@ -174,7 +174,7 @@ def test_a_history_that_was_written_anew_is_found_by_whoever_kept_a_checkpoint(l
     export = forged.export(tmp_path / "forged")
     assert look(export).ok
     for kept, size in ((logs.notes[0], 1), (logs.notes[2], 3)):
-        fault = f"log 0: two histories of {size} records were signed"
+        fault = f"log 0: there are two histories of {size} records"
         assert verify_export(export, KEYS, [kept]).faults == [fault]
 
 

@@ -1,0 +1,157 @@
+"""What was signed over the logs: as it is stored, and while the verifier lets the records of log 0 go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from sqlalchemy import select
+
+from guardrail.ledger import schema
+from guardrail.ledger.connection import Connection
+from guardrail.ledger.findings import Fault, Reached
+from guardrail.ledger.passing import PassingLog
+from guardrail.ledger.statements import text
+from guardrail.merkle import unpack
+from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, read_record
+from guardrail.verifier.growing import Head
+from guardrail.verifier.notes import Note, NotVerified
+
+_ZERO: Final = 0
+_ALL: Final = text(select(schema.checkpoints).order_by(schema.checkpoints.c.size))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A checkpoint as it is stored; nothing of it is believed yet.
+
+    Attributes:
+        size: of log 0.
+        at: when it was signed, RFC 3339.
+        note: what was signed.
+        frontiers: log → how many records it held, and the frontier of its tree.
+    """
+
+    size: int
+    at: str
+    note: str
+    frontiers: dict[int, tuple[int, list[bytes]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A checkpoint that somebody else keeps too.
+
+    Attributes:
+        where: who.
+        checkpoint: what.
+    """
+
+    where: str
+    checkpoint: Checkpoint
+
+
+def read_stored(connection: Connection) -> tuple[Stored, ...]:
+    """What was signed, the oldest first."""
+    return tuple(_stored(*row) for row in connection.execute(_ALL).fetchall())
+
+
+class Signed:
+    """The checkpoints of a ledger, and what they say of all logs.
+
+    Args:
+        connection: reads the ledger.
+        keys: under which its own checkpoints are believed; None = their signatures are not checked.
+        kept: checkpoints that others keep, already believed.
+    """
+
+    def __init__(self, connection: Connection, keys: Keys | None, kept: Sequence[Kept]) -> None:
+        self._believed = keys is not None
+        self._kept = kept
+        self._faults: list[Fault] = []
+        self._own: list[Checkpoint] = []
+        for stored in read_stored(connection):
+            try:
+                self._own.append(_read(stored, keys))
+            except NotVerified as error:
+                self._faults.append(Fault(log=None, sequence=None, what=f"checkpoint {stored.size}: {error}"))
+        self._heads: dict[int, list[Head]] = {}
+        every = [*self._own, *(one.checkpoint for one in kept)]
+        self._heads[_ZERO] = [
+            Head(log=_ZERO, size=one.size, root=one.root) for one in sorted(every, key=lambda one: one.size)
+        ]
+        self._last = max((one.size for one in every), default=0)
+        self._at, self._records = "", 0
+
+    def heads(self, log: int) -> Sequence[Head]:
+        """How a log stood, by size, once log 0 went by."""
+        return self._heads.get(log, ())
+
+    def take(self, zero: PassingLog, first: int, bodies: Sequence[bytes]) -> bool:
+        """Keep what records of log 0 say of the other logs; False where one says nothing, which is its fault.
+
+        Args:
+            zero: log 0.
+            first: place of the first record there; the others follow without gaps.
+            bodies: the records.
+        """
+        for sequence, body in enumerate(bodies, first):
+            try:
+                record = read_record(body, _ZERO, sequence)
+                heads = heads_of(record)
+            except NotVerified as error:
+                zero.blame(error.sequence, error.what)
+                return False
+            for head in heads:
+                known = self._heads.setdefault(head.log, [])
+                if known[-1:] != [head]:
+                    known.append(head)
+            if sequence + 1 == self._last:
+                self._at = str(record["at"])
+                self._records = self._last + sum(head.size for head in heads)
+        return True
+
+    def faults(self, logs: Mapping[int, PassingLog]) -> list[Fault]:
+        """What is wrong with the checkpoints themselves, and the logs that they speak of and that are not there."""
+        gone = sorted(log for log, heads in self._heads.items() if heads and log not in logs)
+        return [
+            *self._faults,
+            *(
+                Fault(log=log, sequence=None, what="the log is missing, though a checkpoint speaks of it")
+                for log in gone
+            ),
+        ]
+
+    def reached(self) -> Reached | None:
+        """The last checkpoint, as far as log 0 went by; None = there is none."""
+        if not self._last or not self._records:
+            return None
+        last = max((one.checkpoint.size for one in self._kept), default=0)
+        where = sorted({one.where for one in self._kept if one.checkpoint.size == last})
+        return Reached(
+            size=self._last,
+            at=self._at,
+            records=self._records,
+            believed=self._believed,
+            kept=last,
+            where=where,
+        )
+
+
+def _read(stored: Stored, keys: Keys | None) -> Checkpoint:
+    note = Note.parse(stored.note)
+    found = Checkpoint.parse(note.text) if keys is None else keys.checkpoint(note)
+    if found.size != stored.size:
+        raise NotVerified(f"its note is that of checkpoint {found.size}")
+    return found
+
+
+def _stored(size: int, at: str, note: str, frontiers: bytes) -> Stored:
+    try:
+        known: dict[str, tuple[int, str]] = orjson.loads(frontiers)
+        read = {int(log): (seen, unpack(bytes.fromhex(nodes))) for log, (seen, nodes) in known.items()}
+    except (ValueError, TypeError, AttributeError):
+        read = {}  # they only spare work: without them everything is hashed again
+    return Stored(size=size, at=at, note=note, frontiers=read)
