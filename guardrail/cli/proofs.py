@@ -146,7 +146,10 @@ def kept_elsewhere(settings: Config, files: Sequence[Path], *, anchors: bool) ->
             for note in anchor.held(None)
         ]
     if anchors:
-        held, failed = collect(settings.ledger_path, keys, told.anchored(settings.folder))
+        places = told.anchored(settings.folder)
+        if not places:
+            raise ConfigError("[checkpoints.anchors] names no place", fix="add file, git or witnesses to it")
+        held, failed = collect(settings.ledger_path, keys, places)
         if failed:
             raise failed[0][1]
         kept += held

@@ -183,6 +183,14 @@ def test_without_a_table_the_commands_say_what_is_missing(project: Any, guardrai
         )  # fmt: skip
 
 
+def test_to_ask_anchors_there_have_to_be_some(signed: Any, guardrail: Guardrail):
+    signed.send("bob")
+    signed.configure(signed.configured.partition("[checkpoints.anchors]")[0])
+    assert "kept here alone" in guardrail("checkpoint").stdout
+    result = guardrail("verify", "--anchors")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "[checkpoints.anchors] names no place")
+
+
 def test_keys_for_a_log_need_a_file(guardrail: Guardrail, project: Any):
     assert guardrail("keys", "--log", "example.com/guardrail").exit_code == 2
     assert guardrail("keys", "log.key", "--log", "two words").exit_code == 2

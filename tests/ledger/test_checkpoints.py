@@ -100,6 +100,19 @@ def test_where_nothing_has_happened_nothing_is_written(ledger: Ledger):
     assert len(ledger.checkpoints.stored()) == 2
 
 
+def test_what_was_written_down_and_never_signed_is_signed_the_next_time(ledger: Ledger, path: Path):
+    """As after a crash between the two."""
+    ran(ledger, call(1))
+    assert ledger.checkpoints.append().size == 1
+    assert looked(path).claim == "5 records, unchanged and complete up to the log heads stored here"
+    assert made(ledger).checkpoint.size == 1
+    ran(ledger, call(2))
+    ledger.checkpoints.append()
+    ran(ledger, call(3))
+    assert made(ledger).checkpoint.size == 3
+    assert looked(path).ok
+
+
 def test_a_ledger_without_records_has_a_checkpoint_too(ledger: Ledger, path: Path):
     assert made(ledger).checkpoint.size in (0, 1)
     assert looked(path).ok
