@@ -39,6 +39,7 @@ Kind = Literal[
     "late",  # an outcome that came after the call was resolved without it; it changed nothing
     "resolved",  # a person said how an unknown outcome ended
     "emission",  # a sink was given something for the user, and told it or refused
+    "erased",  # what was sealed about a run was deleted; its records stay
     "halted",  # a halt switch was turned on
     "unhalted",  # and off again
     "checkpoint",  # how all logs stood; in log 0, which holds no other kind

@@ -15,6 +15,7 @@ from guardrail.cli import (
     controls,
     demo,
     doctor,
+    erasing,
     outputs,
     packages,
     policies,
@@ -88,6 +89,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "halt": controls.halt,
         "unhalt": controls.unhalt,
         "settle": controls.settle,
+        "erase": erasing.erase,
     },
     "Serve": {
         "serve": service.serve,

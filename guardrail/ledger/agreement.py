@@ -64,7 +64,7 @@ _FORWARD: Final = {"pending": 0, "approved": 1}
 
 _RARE: Final = {
     "asked", "voted", "expired", "cancelled", "superseded", "edited", "remembered", "forgotten", "halted", "unhalted",
-    "tool", "policy",
+    "tool", "policy", "erased",
 }  # fmt: skip
 
 _Call = tuple[int, str, str, int, str]
@@ -137,6 +137,7 @@ class Agreement:
         self._policies: dict[str, str] = {}
         self._scopes: dict[str, str] = {}
         self._forgotten: set[str] = set()
+        self._erased: Counter[str | None] = Counter()
 
     def take(self, first: int, bodies: Sequence[bytes], told: Sequence[tuple[str, bytes]]) -> None:
         """Records in their order, later ones never before earlier ones.
@@ -209,6 +210,8 @@ class Agreement:
                 self._halts[fields["scope"]] += 0 if fields["again"] else 1
             case "unhalted":
                 self._halts[fields["scope"]] -= 1
+            case "erased":
+                self._erased[fields["run"]] += fields["details"]
             case "tool":
                 self._tools.add(fields["tool_digest"])
             case "policy":
@@ -245,6 +248,13 @@ class Agreement:
             )
         yield from self._about_runs(connection)
         yield from self._about_definitions(connection)
+
+    def about_erasing(self, gone: Counter[str | None]) -> Iterator[Disagreement]:
+        """Details that are not there, by their run, against what was recorded as erased."""
+        for run in sorted(gone.keys() | self._erased.keys(), key=str):
+            if gone[run] != self._erased[run]:
+                of = "of no run" if run is None else f"of run {run!r}"
+                yield None, None, f"{gone[run]} sealed details {of} are gone, {self._erased[run]} were erased"
 
     def _about_calls(self) -> Iterator[Disagreement]:
         yield from self._differing

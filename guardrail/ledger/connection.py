@@ -193,6 +193,9 @@ class Database:
                     raise
                 time.sleep(0.005)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(
+            "PRAGMA secure_delete=ON"
+        )  # what is deleted is overwritten: an erased detail is gone
         connection.execute("PRAGMA cache_size=-16384")
 
     # -- writing -------------------------------------------------------------------------------------
@@ -237,6 +240,12 @@ class Database:
         self.writer().execute("COMMIT")
         if check:
             self._check_file()
+
+    def overwrite(self) -> bool:
+        """Bring what was deleted to an end on the disk; False where another connection keeps an older state alive."""
+        with self.lock:
+            busy, _, _ = self.writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def end(self) -> None:
         """End a transaction that has changed nothing: nothing has to reach the disk."""

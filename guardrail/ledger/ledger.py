@@ -21,6 +21,7 @@ from guardrail.ledger.connection import Database, DriverError, translate
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, Hear, StorePolicy
 from guardrail.ledger.emissions import Emissions
+from guardrail.ledger.erasing import Erasing
 from guardrail.ledger.findings import Verification
 from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
@@ -52,6 +53,7 @@ class Ledger(Answers):
         outbox: what channels have to tell people.
         emissions: what users are told.
         checkpoints: what is signed over all logs.
+        erasing: how what was sealed about a run is deleted.
         flights: the calls that this process has in flight, of every guard over this ledger.
     """
 
@@ -71,6 +73,7 @@ class Ledger(Answers):
         self.flights = Flights()
         self.path = database.path
         self.checkpoints = Checkpoints(database, writer)
+        self.erasing = Erasing(database, writer, key)
         self._database = database
         super().__init__(key, writer, reader, asking)
         forking.watch(writer)

@@ -2,7 +2,8 @@
 
 For every record: its leaf hash, its place, what its columns say, and, where the key is held, that the sealed
 detail is the one it commits to. For every log: no gaps, the Merkle tree that its row stands for, and the one that every
-checkpoint says it had. For calls, approvals, labels, halts, tools and policies: that the records say the same.
+checkpoint says it had. For calls, approvals, labels, halts, what was erased, tools and policies: that the records say
+the same.
 
 What this proves: the records are complete and unchanged up to the last checkpoint, as far as that is kept where
 nobody could change it, and after it up to the log heads that are stored in the same database. Whoever can rewrite
@@ -11,6 +12,7 @@ the whole database, heads included, is not found by those.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -98,7 +100,10 @@ class _Verifier:
         self._signed = signed
         self._logs = {row[0]: PassingLog(*row) for row in connection.execute(_HEADS).fetchall()}
         self._agreement = Agreement(connection)
-        self._details = self._erased = self._closed = 0
+        self._details = self._closed = 0
+        self._gone: Counter[str | None] = (
+            Counter()
+        )  # run → details that are not there, though records commit to them
 
     def run(self, progress: Callable[[int, int], None] | None) -> Verification:
         (total,) = self._connection.execute(_COUNT).fetchone()
@@ -136,7 +141,7 @@ class _Verifier:
         if leaves != tuple([sha256(b"\x00" + body).digest() for body in bodies]):
             return 0
         told = telling(log.number, log.seen, kinds, runs, bodies)
-        if told is None or not self._open(bodies, ours, details):
+        if told is None or not self._open(bodies, ours, details, runs):
             return 0
         if not log.grow(leaves) or (log.number == 0 and not self._signed.take(log, first, bodies)):
             return 0
@@ -144,15 +149,20 @@ class _Verifier:
         return count
 
     def _open(
-        self, bodies: Sequence[bytes], ours: Sequence[int | None], details: Sequence[bytes | None]
+        self,
+        bodies: Sequence[bytes],
+        ours: Sequence[int | None],
+        details: Sequence[bytes | None],
+        runs: Sequence[str | None],
     ) -> bool:
         """Whether the sealed details are those that the records commit to; counts them if so."""
         opened = list[tuple[bytes, bytes]]()
-        erased = closed = 0
-        for body, our, detail in zip(bodies, ours, details, strict=True):
+        closed = 0
+        gone: Counter[str | None] = Counter()
+        for body, our, detail, run in zip(bodies, ours, details, runs, strict=True):
             start = body.find(_DETAIL)
             if detail is None:
-                erased += start >= 0
+                gone[run] += start >= 0
             elif start < 0:
                 return False
             elif our:
@@ -162,7 +172,7 @@ class _Verifier:
         if opened and (self._key is None or not self._key.opens(opened)):
             return False
         self._details += len(opened)
-        self._erased += erased
+        self._gone += gone
         self._closed += closed
         return True
 
@@ -187,7 +197,7 @@ class _Verifier:
                 Fault(log=log, sequence=place, what=what) for log, place, what in self._disagreements()
             ]
         return Verification(
-            records=done, details=self._details, erased=self._erased, closed=self._closed, faults=tuple(faults),
+            records=done, details=self._details, erased=self._gone.total(), closed=self._closed, faults=tuple(faults),
             heads=tuple(
                 Head(log=log.number, month=log.month, size=log.seen, root=log.tree.root.hex())
                 for log in self._logs.values()
@@ -197,6 +207,7 @@ class _Verifier:
 
     def _disagreements(self) -> Iterator[tuple[int | None, int | None, str]]:
         yield from self._agreement.disagreements()
+        yield from self._agreement.about_erasing(self._gone)
         unowned = self._outside(_UNOWNED)
         if unowned is not None:
             yield None, None, f"a sealed detail belongs to no record (row {unowned})"
@@ -227,17 +238,23 @@ class _Verifier:
             log.blame(expected, "the columns do not say what the body says")
         else:
             log.grow((leaf,))
-            self._check_detail(log, sequence, body, key_id, sealed)
+            self._check_detail(log, sequence, body, key_id, sealed, run)
 
     def _check_detail(
-        self, log: PassingLog, sequence: int, body: bytes, key_id: str | None, sealed: bytes | None
+        self,
+        log: PassingLog,
+        sequence: int,
+        body: bytes,
+        key_id: str | None,
+        sealed: bytes | None,
+        run: str | None,
     ) -> None:
         start = body.find(_DETAIL)
         if start < 0:
             if sealed is not None:
                 log.blame(sequence, "a sealed detail was put beside a record that has none")
         elif sealed is None:
-            self._erased += 1
+            self._gone[run] += 1
         elif self._key is None or key_id != self._key.id:
             self._closed += 1
         else:
