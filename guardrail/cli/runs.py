@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from guardrail.approvals import Approval
 from guardrail.cli.approvals import show_approval
 from guardrail.cli.arguments import ShownArguments, shown_arguments
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, listing, only, opened
 from guardrail.cli.output import Output, cell
-from guardrail.cli.timeline import Step, Story, stories
-from guardrail.errors import Conflict
+from guardrail.cli.timeline import Step, Story, lasted, stories
+from guardrail.errors import ConfigError, Conflict
 from guardrail.visible import visible
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ def show(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show masked arguments here, in the clear.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a run as one page that stands alone.")
+    ] = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
@@ -60,7 +65,10 @@ def show(
     with opened(config) as (settings, ledger):
         output = listing(settings, color=color, as_json=as_json)
         page = _Page(output=output, config=settings, ledger=ledger, as_json=as_json, reveal=reveal)
-        page.show(given)
+        if html is None:
+            page.show(given)
+        else:
+            page.write(given, html)
 
 
 class _Page:
@@ -88,6 +96,33 @@ class _Page:
             self._call(found)
         else:
             self._run(found)
+
+    def write(self, given: str, file: Path) -> None:
+        """The run that the id names, as an HTML page.
+
+        Raises:
+            Conflict: it names no run.
+            ConfigError: the file cannot be written.
+        """
+        from guardrail.cli.page import ShownCall, html  # noqa: PLC0415  what is not asked for is not loaded
+
+        run = self._found(given)
+        if isinstance(run, Approval | str):
+            raise Conflict(f"{given!r} is no run", fix="list runs with `guardrail runs`")
+        states = {call.key: call.state for call in self._ledger.calls(run.id)}
+        calls = [
+            ShownCall(
+                story=story,
+                state=states.get(story.key, story.state),
+                arguments=story.shown(self._config, reveal=self._reveal),
+            )
+            for story in stories(self._ledger.records(run.id))
+        ]
+        try:
+            file.write_text(html(run, calls, mode=self._config.mode), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+        self._output.line(f"Wrote {visible(str(file))}: {len(calls)} calls.")
 
     def _found(self, given: str) -> ListedRun | Approval | str:
         if given.startswith("call_"):
@@ -119,13 +154,28 @@ class _Page:
                 ("labels", run.labels),
             ]
         )
+        above: tuple[str, ...] = ()
         for story in told:
-            self._output.line()
-            self._heading(story, states.get(story.key, story.state))
+            self._agent(above, story.chain)
+            above = story.chain
+            indent = 2 * len(story.chain)
+            self._heading(story, states.get(story.key, story.state), indent=indent)
             arguments = story.shown(self._config, reveal=self._reveal)
             if arguments is not None:
-                self._output.line(_cut(arguments, story.reference), indent=2, style="dim")
-            self._steps(story.steps)
+                self._output.line(_cut(arguments, story.reference), indent=indent + 2, style="dim")
+            self._steps(story.steps, indent=indent + 2)
+
+    def _agent(self, above: tuple[str, ...], chain: tuple[str, ...]) -> None:
+        """Who acts from here on, below whoever has delegated to it."""
+        if chain == above:
+            return
+        same = next(
+            (place for place, names in enumerate(zip(above, chain, strict=False)) if names[0] != names[1]),
+            min(len(above), len(chain)),
+        )
+        self._output.line()
+        for depth in range(min(same, len(chain) - 1), len(chain)):
+            self._output.line(visible(chain[depth]), indent=2 * depth, style="bold")
 
     def _call(self, key: str) -> None:
         call = self._ledger.call(key)
@@ -165,15 +215,19 @@ class _Page:
         else:
             show_approval(self._output, approval, arguments)
 
-    def _heading(self, story: Story, state: str) -> None:
-        line = cell(story.reference)
-        for text in (" > ".join(story.chain), story.fields.get("tool", ""), state):
+    def _heading(self, story: Story, state: str, *, indent: int | None = None) -> None:
+        line = Text(" " * (indent or 0)).append_text(cell(story.reference))
+        texts = (story.fields.get("tool", ""), state)
+        for text in texts if indent is not None else (" > ".join(story.chain), *texts):
             line.append("  ").append_text(cell(text))
+        for what, seconds in (("ran", story.ran), ("waited", story.waited)):
+            if seconds is not None:
+                line.append(f"  {what} {lasted(seconds)}", style="dim")
         self._output.heading(line)
 
-    def _steps(self, steps: list[Step]) -> None:
+    def _steps(self, steps: list[Step], *, indent: int = 2) -> None:
         rows = [(step.at, step.event, "; ".join(step.why)) for step in steps]
-        self._output.grid(rows, widths=[24, 9], indent=2)
+        self._output.grid(rows, widths=[24, 9], indent=indent)
 
     def _as_document(self, story: Story, state: str) -> dict[str, Any]:
         arguments = story.shown(self._config, reveal=self._reveal)
@@ -185,6 +239,8 @@ class _Page:
             "tool": story.fields.get("tool"),
             "effect": story.fields.get("effect"),
             "state": state,
+            "seconds_run": story.ran,
+            "seconds_waited": story.waited,
             "arguments": None if arguments is None else arguments.value,
             "masked": [] if arguments is None else list(arguments.hidden),
             "steps": [step.as_json() for step in story.steps],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -13,6 +14,11 @@ from guardrail.cli.arguments import ShownArguments, shown_arguments
 if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.records import Record
+
+_ENDS: Final = frozenset({"returned", "raised", "blocked", "suspended", "unknown", "resolved"})
+"""What ends what was admitted."""
+_ANSWERS: Final = frozenset({"approved", "rejected", "expired", "cancelled", "superseded", "edited"})
+"""What ends a wait for people, each as far as it goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,26 @@ class Story:
         """The last thing that happened."""
         return self.steps[-1].event if self.steps else ""
 
+    @property
+    def ran(self) -> float | None:
+        """Seconds from its last admission to its outcome; None where it has none."""
+        return self._seconds({"admitted"}, _ENDS)
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds for which people were asked, until what followed; None where nobody was, or nothing did yet."""
+        asked = [place for place, step in enumerate(self.steps) if step.event == "asked"]
+        after = self.steps[asked[0] + 1 :] if asked else []
+        answered = [step for step in after if step.event in _ANSWERS]
+        return _between(self.steps[asked[0]].at, answered[-1].at) if answered else None
+
+    def _seconds(self, begins: Collection[str], ends: Collection[str]) -> float | None:
+        """From the last step of one kind to the first of another kind after it."""
+        places = [place for place, step in enumerate(self.steps) if step.event in begins]
+        after = self.steps[places[-1] + 1 :] if places else []
+        end = next((step.at for step in after if step.event in ends), None)
+        return None if end is None else _between(self.steps[places[-1]].at, end)
+
     def shown(self, config: Config, *, reveal: bool = False) -> ShownArguments | None:
         """Its arguments, as far as they may be shown."""
         return (
@@ -90,6 +116,18 @@ class Story:
         if self.arguments is None:
             self.arguments = given.get("arguments")
         self.steps.append(step(fields, detail))
+
+
+def _between(begin: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+
+
+def lasted(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = round(seconds)
+    return f"{seconds:.1f} s" if seconds < 60 else f"{whole // 60} min {whole % 60} s"
 
 
 def stories(records: Iterable[Record]) -> list[Story]:

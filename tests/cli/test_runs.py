@@ -1,13 +1,17 @@
 """`runs` and `show`: what agents did, as a person reads it."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from guardrail.config import Config
+from guardrail.guard import Guardrail as GuardrailOf
+from guardrail.testing import ScriptedApprover, ScriptedPolicy
 
 Guardrail = Callable[..., Result]
 Document = Callable[..., Any]
@@ -81,9 +85,75 @@ def test_the_timeline_tells_call_decision_approval_and_outcome_in_order(
         "to": "bob",
     }
     shown = guardrail("show", "run-1").stdout
-    assert f"{first['reference']}  payer  bank/send_money  returned\n" in shown
+    assert f"payer\n  {first['reference']}  bank/send_money  returned  ran " in shown
     assert "hunter2" not in shown
     assert "hunter2" not in str(calls)
+
+
+def delegated() -> None:
+    """A run of an agent that has another one work for it, between two calls of its own."""
+    with (
+        Config.load().open_ledger() as ledger,
+        GuardrailOf(policy=ScriptedPolicy("allow"), ledger=ledger) as guard,
+    ):
+        look = guard.tool(lambda topic: topic, agent="clerk", name="look")
+
+        def plan(topic: str) -> str:
+            return str(look(topic))
+
+        def note(topic: str) -> None:
+            raise ValueError(f"<b>{topic}</b>")
+
+        with guard.run("run-1", task="<script>alert(1)</script>"):
+            guard.tool(plan, agent="boss")("rivers")
+            with pytest.raises(ValueError, match="rivers"):
+                guard.tool(note, agent="boss")("rivers")
+
+
+def test_a_run_is_a_tree_of_those_who_delegate_and_those_who_act(project: Any, guardrail: Guardrail):
+    delegated()
+    lines = guardrail("show", "run-1").stdout.splitlines()
+    headings = [line for line in lines[6:] if line and "{" not in line and "Z  " not in line]
+    assert [re.sub(r"call_\w+", "CALL", line).partition("  ran ")[0] for line in headings] == [
+        "boss",
+        "  CALL  local/plan  returned",
+        "  clerk",
+        "    CALL  local/look  returned",
+        "boss",
+        "  CALL  local/note  raised",
+    ]
+
+
+def test_a_run_is_written_as_a_page_that_needs_nothing_else(
+    project: Any, guardrail: Guardrail, tmp_path: Path
+):
+    delegated()
+    written = guardrail("show", "run-1", "--html", "run.html")
+    assert (written.exit_code, written.output) == (0, "Wrote run.html: 3 calls.\n")
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "<b>rivers" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert re.findall(r"(?:src|href|url)\s*[=(]", page) == []
+    assert re.findall(r"<section><h2>(.*?)</h2>|(</section>)", page) == [
+        ("boss", ""), ("clerk", ""), ("", "</section>"), ("", "</section>"),
+    ]  # fmt: skip
+    missing = guardrail("show", "run-1", "--html", "nowhere/run.html")
+    assert (missing.exit_code, "cannot be written" in missing.stderr) == (2, True)
+
+
+def test_how_long_it_ran_and_how_long_people_took_is_told(
+    project: Any, guardrail: Guardrail, document: Document
+):
+    project.ask()
+    (call,) = document("show", "run-1")["calls"]
+    assert (call["seconds_run"], call["seconds_waited"]) == (None, None)
+    with project.guard("ask") as guard, guard.run("run-2"), ScriptedApprover(guard.ledger, person="anna"):
+        guard.tool(lambda to: None, agent="payer", name="send_money", server="bank")("bob")
+    (call,) = document("show", "run-2")["calls"]
+    assert call["state"] == "returned"
+    assert call["seconds_run"] >= 0
+    assert 0 < call["seconds_waited"] < 60
 
 
 def test_equal_secrets_show_equal_digests_and_reveal_shows_them(project: Any, document: Document):
@@ -100,7 +170,7 @@ def test_a_call_is_shown_with_its_complete_arguments(project: Any, guardrail: Gu
     project.send("p\u0430ypal" + "x" * 3000, 7)
     (call,) = document("show", "run-1")["calls"]
     shown = guardrail("show", call["reference"]).stdout.splitlines()
-    assert shown[0] == f"{call['reference']}  payer  bank/send_money  returned"
+    assert shown[0].startswith(f"{call['reference']}  payer  bank/send_money  returned  ran ")
     assert '  "to": "p\\u{430}ypal' + "x" * 3000 + '"' in shown
     assert '  "amount": 7' in shown
     found = document("show", call["reference"])["call"]
@@ -176,7 +246,7 @@ def test_a_call_whose_process_died_reads_unknown(project: Any, guardrail: Guardr
         "unknown",
         ["admitted"],
     )
-    assert f"{call}  payer  bank/send_money  unknown" in guardrail("show", "crashed").stdout
+    assert f"payer\n  {call}  bank/send_money  unknown\n" in guardrail("show", "crashed").stdout
 
 
 def test_words_of_agents_cannot_steer_the_terminal(project: Any, guardrail: Guardrail):
