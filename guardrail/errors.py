@@ -16,6 +16,7 @@
     ├── Unreviewed                  a sink was given what nobody has released for the user
     ├── UnknownOutcome              the call was started; whether it ran to its end is not known
     ├── Withheld                    the call ran; what it returned is not handed on, or not yet
+    ├── Raised                      the tool raised; in its words as far as they are handed on
     ├── ResultNotKept               the call ran before; its result could not be stored
     └── LedgerError                 the ledger cannot do what was asked
         ├── LedgerUnavailable       the database is lost, locked, full or too old
@@ -29,7 +30,7 @@ where it enters (`rego/`, `ledger/`, `config.py`) and chained with `from`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from guardrail.outcomes import Outcome
@@ -126,6 +127,10 @@ class Withheld(_Answered):
     """The call ran; a policy or a person does not let what it returned through, or has not yet."""
 
 
+class Raised(GuardrailError):
+    """The tool raised. The message is what is handed on of what it said; what it raised itself is not."""
+
+
 class ResultNotKept(_Answered):
     """The call ran before; its result had no storable form, and it is not run a second time."""
 
@@ -154,7 +159,40 @@ def told(error: BaseException) -> str:
     """What was raised, in one text: its type and what it says, even where it fails to say anything."""
     kind = type(error).__name__
     try:
-        words = f"{kind}: {error}"
+        said = f"{kind}: {error}"
     except Exception:  # noqa: BLE001  (somebody else's error, whose `__str__` may raise anything)
-        words = f"{kind} (it cannot be put into words)"
-    return words.encode("utf-8", "backslashreplace").decode()
+        said = f"{kind} (it cannot be put into words)"
+    return said.encode("utf-8", "backslashreplace").decode()
+
+
+def spoken(error: BaseException) -> str:
+    """All that anybody may read of what was raised: its words, arguments and notes, then those of its causes."""
+    said: list[str] = []
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        notes: tuple[Any, ...] = tuple(getattr(cause, "__notes__", ()))
+        for text in (told(cause), *map(words, (*cause.args, *notes))):
+            if not any(text in before for before in said):
+                said.append(text)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n".join(said)
+
+
+def words(thing: object) -> str:
+    """What an object says that has no other form: its `str` and its `repr`, whichever holds the other, or both."""
+    kind: Any = type(thing)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return unspoken(thing)
+    try:
+        said, shown = str(thing), thing if isinstance(thing, str) else repr(thing)
+    except Exception:  # noqa: BLE001  (somebody else's object, as above)
+        return unspoken(thing)
+    both = shown if said in shown else said if shown in said else f"{said}\n{shown}"
+    return both.encode("utf-8", "backslashreplace").decode()
+
+
+def unspoken(thing: object) -> str:
+    """What stands for an object that says nothing: its type."""
+    return f"<{type(thing).__name__}>"

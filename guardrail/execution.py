@@ -15,13 +15,17 @@ from typing import Any, Final, cast
 
 from guardrail.calls import Call
 from guardrail.decisions import Decision
-from guardrail.errors import told
+from guardrail.errors import Raised, told
 from guardrail.outcomes import Codec, JsonCodec, Outcome, Status
 
 
 def _ordinary(error: BaseException) -> Status:
     """An `Exception` is the tool's own answer; anything else cut it short, and what it did is not known."""
     return "raised" if isinstance(error, Exception) else "unknown"
+
+
+def _raised(error: BaseException | None, text: str) -> Exception:  # noqa: ARG001  what an adapter may look at
+    return Raised(text)
 
 
 def _unchanged(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -42,6 +46,8 @@ class Attempt:
         validate: checks edited arguments as the first ones were checked, and returns them as JSON values.
         codec: keeps the result for a repeat.
         status: what an exception out of `invoke` means (a framework's control flow is no failure).
+        reworded: what is raised in place of an exception, where only this text of it is handed on; nothing of the
+            exception itself may be in it.
     """
 
     call: Call
@@ -49,6 +55,7 @@ class Attempt:
     validate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _unchanged
     codec: Codec = _JSON
     status: Callable[[BaseException], Status] = _ordinary
+    reworded: Callable[[BaseException | None, str], Exception] = _raised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

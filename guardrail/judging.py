@@ -155,12 +155,13 @@ class Judge:
             decision = refuse("policy.error", wrong, revision=revision)
         return Decided(decision=decision, given=given.json, version=given.run.version)
 
-    def review(self, call: Call, content: Any, *, held: bool = False) -> Reviewed:
-        """What is to become of what a call has returned.
+    def review(self, call: Call, content: Any, *, raised: bool = False, held: bool = False) -> Reviewed:
+        """What is to become of what a call has returned, or raised.
 
         Args:
             call: what ran.
             content: what somebody would read of it, as a JSON value.
+            raised: these are the words of an error.
             held: people were asked about it: the answer names the call that hands it on.
         """
         source = source_of(call, content)
@@ -171,13 +172,13 @@ class Judge:
                 version=self._ledger.read_run(call.run).version,
             )
         else:
-            reviewed = self._reviewed(call, content, source)
+            reviewed = self._reviewed(call, source, raised=raised)
         return self._let_through(call, reviewed) if held and reviewed.release is None else reviewed
 
-    def _reviewed(self, call: Call, content: Any, source: Source) -> Reviewed:
+    def _reviewed(self, call: Call, source: Source, *, raised: bool) -> Reviewed:
         """What the policies say of an output, and the checks before them."""
-        given = self._given(call, network=False)
-        output, checks = self._looked_at(call, source, given.run.labels)
+        given, content = self._given(call, network=False), source.content
+        output, checks = self._looked_at(call, source, given.run.labels, raised=raised)
         decision, given = self._stored(replace(given, point="output", output=output))
         if self._mode == "observe":
             return self._released(call, decision, given, source)
@@ -194,18 +195,23 @@ class Judge:
         return self._released(call, decision, given, source, changed=changed != content)
 
     def _looked_at(
-        self, call: Call, source: Source, labels: Sequence[str]
+        self, call: Call, source: Source, labels: Sequence[str], *, raised: bool
     ) -> tuple[Output, tuple[CheckResult, ...]]:
         """The output as policies see it, with what the checks have found."""
         told = call.tool is EMIT  # an agent's words are as trusted as what its run has seen
         trust: Trust = call.tool.trust if not told else "untrusted" if "untrusted" in labels else "trusted"
         sink: Sink = "user" if told else "agent"
-        shown = Output(content=source.content, bytes=len(source.body), sink=sink, trust=trust)
+        shown = Output(content=source.content, bytes=len(source.body), sink=sink, trust=trust, raised=raised)
         named: tuple[Mapping[str, Any], ...] = ()
         complete = True
         try:
             looked = outputs.Output.of(
-                source.content, sink=sink, trust=trust, tool=call.tool.title, agent=call.agent.id
+                source.content,
+                sink=sink,
+                trust=trust,
+                tool=call.tool.title,
+                agent=call.agent.id,
+                raised=raised,
             )
             checks = run_checks(looked, self._checks)
             if told and self._registry.is_any:
@@ -262,7 +268,7 @@ class Judge:
             labels=self._new_labels(call, source),
             released="held",
             decision=decision,
-            given=given.json,
+            given=without_content(given.json) if changed else given.json,
             release=release,
             version=given.run.version,
             consent=self._voting.consent(release, decision.asks, given.json),

@@ -9,7 +9,9 @@ from typing import Any, Final, Literal, Protocol, cast
 from pydantic_core import to_json
 
 from guardrail.calls import Call
+from guardrail.canonical import MAX_DEPTH
 from guardrail.decisions import Reason
+from guardrail.errors import unspoken, words
 from guardrail.pointers import EVERY, tokens
 
 Status = Literal["returned", "raised", "blocked", "suspended", "unknown"]
@@ -36,7 +38,7 @@ class Outcome:
         error: what it raised, where it raised or was cut.
         message: the error in words, as recorded.
         reasons: why it was blocked.
-        heading: the first words, where a model gets words in place of a result.
+        heading: the first words, where a model gets words in place of a result, or of what was raised.
         approval: the approval that decided, or that is waited for.
         repeated: the value comes from the record of an earlier run of the same call; nothing ran now.
         changed: an obligation changed the arguments: what ran, as the call that was judged.
@@ -108,13 +110,21 @@ def readable(value: Any) -> Any:
     if type(value) is str:
         return value if value.isascii() else value.encode(errors="backslashreplace").decode()
     try:
-        return json.loads(to_json(value, fallback=_named, inf_nan_mode="strings"), parse_int=_whole)
+        return json.loads(to_json(value, fallback=words, inf_nan_mode="strings"), parse_int=_whole)
     except (ValueError, RecursionError):  # pydantic's serialisation error is a ValueError
-        return _named(value)
+        said = words(value)
+        return _UNREADABLE if said == unspoken(value) else said
 
 
-def _named(value: Any) -> str:
-    return f"<{type(value).__name__}>"
+def _nested(text: str) -> Any:
+    value: Any = text
+    for _ in range(MAX_DEPTH + 1):
+        value = [value]
+    return value
+
+
+_UNREADABLE: Final = _nested("<nested too deep>")
+"""What is read of a value that is nested too deep to be read: it is too deep for checks, too, so none passes it."""
 
 
 def _whole(digits: str) -> int | str:
@@ -143,7 +153,8 @@ def explain(call: Call, outcome: Outcome) -> str:
         outcome: how it ended; without a `heading` it reads as a denial.
     """
     heading = outcome.heading or "DENIED"
-    lines = [_FIRST[heading].format(call=aim(call, outcome.mask))]
+    first = _FIRST_RAISED if outcome.status == "raised" else _FIRST
+    lines = [first[heading].format(call=aim(call, outcome.mask))]
     lines += [f"Reason: {reason.message} [{reason.rule}]" for reason in outcome.reasons]
     lines += [f"You may: {fix}" for fix in dict.fromkeys(reason.fix for reason in outcome.reasons) if fix]
     lines.append(_LAST[heading].format(reference=call.reference, approval=outcome.approval or "-"))
@@ -176,6 +187,11 @@ _FIRST: dict[Heading, str] = {
     "RUNNING": "RUNNING elsewhere (not started a second time): {call}",
     "WITHHELD": "WITHHELD (it ran; what it returned is not shown): {call}",
     "HELD": "HELD (it ran; a person decides whether what it returned is shown): {call}",
+}
+_FIRST_RAISED: dict[Heading, str] = {
+    **_FIRST,
+    "WITHHELD": "WITHHELD (it failed; what it raised is not shown): {call}",
+    "HELD": "HELD (it failed; a person decides whether what it raised is shown): {call}",
 }
 _LAST: dict[Heading, str] = {
     "DENIED": "Do not repeat this call unchanged. Ref: {reference}",

@@ -62,6 +62,7 @@ class Output:
         bytes: its size.
         sink: who would read it: the `agent`, or the `user`; "" = nobody yet.
         trust: of whoever says it.
+        raised: it is what the tool raised, in words; not what it returned.
         checks: what the checks of outputs have found.
         packages: what the user would be told to install, as facts of packages, looked up.
         packages_complete: these are all of them.
@@ -71,6 +72,7 @@ class Output:
     bytes: int = 0
     sink: Literal["agent", "user", ""] = ""
     trust: Literal["trusted", "untrusted", ""] = ""
+    raised: bool = False
     checks: tuple[Mapping[str, Any], ...] = ()
     packages: tuple[Mapping[str, Any], ...] = ()
     packages_complete: bool = True

@@ -27,8 +27,9 @@ from guardrail.admission import (
     Ticket,
 )
 from guardrail.calls import Call, Tool
-from guardrail.canonical import canonical
+from guardrail.canonical import canonical, compact
 from guardrail.decisions import Decision, Reason, refuse
+from guardrail.errors import spoken
 from guardrail.execution import Attempt
 from guardrail.facts.secrets import may_hold_secrets, secrets_in
 from guardrail.facts.texts import texts_in
@@ -59,6 +60,8 @@ EMIT: Final = Tool(
     idempotent=True,  # it gives back what was released; telling it is the sink's
 )
 _MAX_ROUNDS: Final = 32
+_MAX_MESSAGE: Final = 2000
+"""Characters of an error that are kept, where it is handed on as it was."""
 _UNKEEPABLE: Final = Reason(
     rule="guardrail.release",
     code="obligation.failed",
@@ -117,22 +120,39 @@ def release_of(call: Call, content: Any) -> Call:
     return replace(call, tool=RELEASE, body=canonical(arguments))
 
 
+def content_of(attempt: Attempt, outcome: Outcome) -> Any:
+    """What somebody would read of what a call has returned, or of what it raised, as a JSON value."""
+    if outcome.status == "raised":
+        return outcome.message if outcome.error is None else spoken(outcome.error)
+    return attempt.codec.content(outcome.value)
+
+
 def as_released(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> tuple[Outcome, Reviewed]:
     """The outcome as it is to be handed on, and what is to be recorded of that."""
     if reviewed.released == "withheld":
-        return withheld(_reasons(reviewed)), reviewed
+        return withheld(_reasons(reviewed), outcome), reviewed
+    held = reviewed.released == "held"
+    if held and outcome.status == "raised":  # what is kept for people is what they are shown
+        return replace(outcome, message=_text(reviewed.source.content)), reviewed
     outcome = _changed(attempt, outcome, reviewed)
-    if reviewed.released == "held" and attempt.codec.dump(outcome.value) is None:
+    if held and attempt.codec.dump(outcome.value) is None:
         gone = replace(reviewed, released="withheld", given=without_content(reviewed.given))
-        return withheld((_UNKEEPABLE,)), gone
+        return withheld((_UNKEEPABLE,), outcome), gone
     return outcome, reviewed
 
 
 def _changed(attempt: Attempt, outcome: Outcome, reviewed: Reviewed) -> Outcome:
-    """The outcome with what an obligation has made of its value."""
+    """The outcome with what an obligation has made of its value, or of its words."""
     if not reviewed.changed:
         return outcome
+    if outcome.status == "raised":
+        text = _text(reviewed.source.content)
+        return replace(outcome, message=text, error=attempt.reworded(outcome.error, text))
     return replace(outcome, value=attempt.codec.replaced(outcome.value, reviewed.source.content))
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else compact(content).decode()
 
 
 def _reasons(reviewed: Reviewed) -> tuple[Reason, ...]:
@@ -150,23 +170,18 @@ def settlement(
     attempt: Attempt, call: Call, ticket: Ticket, outcome: Outcome, reviewed: Reviewed | None
 ) -> Settle:
     """How an executed call is written down: with what is handed on, and nothing of what is not."""
-    if reviewed is None:  # what it raised is read too
-        said = source_of(call, outcome.message) if outcome.status == "raised" else None
-        return Settle(
-            call=call,
-            ticket=ticket,
-            status=outcome.status,
-            message=outcome.message,
-            labels=labels_of(call, said) if said is not None else (),
-            source=said,
-        )
+    if reviewed is None:
+        return Settle(call=call, ticket=ticket, status=outcome.status, message=outcome.message)
     gone = reviewed.released == "withheld"
-    waits = gone or reviewed.released == "held"
+    held = reviewed.released == "held"
+    waits = gone or held
+    kept = outcome.status == "returned" and not gone
     return Settle(
         call=call,
         ticket=ticket,
         status=outcome.status,
-        result=None if gone else attempt.codec.dump(outcome.value),
+        result=attempt.codec.dump(outcome.value) if kept else None,
+        message=outcome.message if held else outcome.message[:_MAX_MESSAGE],
         labels=() if waits else reviewed.labels,
         source=None if waits else reviewed.source,
         review=reviewed.decision,
@@ -181,17 +196,17 @@ def let_through(attempt: Attempt, call: Call, outcome: Outcome) -> Generator[Ste
     Args:
         attempt: the attempt.
         call: what ran.
-        outcome: how it ended; its value is what is held.
+        outcome: how it ended; its value is what is held, or its words, where it raised.
     """
-    content = attempt.codec.content(outcome.value)
+    content, raised = content_of(attempt, outcome), outcome.status == "raised"
     for _ in range(_MAX_ROUNDS):
-        reviewed: Reviewed = yield Review(call=call, content=content, held=True)
+        reviewed: Reviewed = yield Review(call=call, content=content, raised=raised, held=True)
         decision, release = reviewed.decision, reviewed.release
         if release is None or decision is None:  # there is no ledger to ask
-            return withheld(_reasons(reviewed))
+            return withheld(_reasons(reviewed), outcome)
         if reviewed.released == "withheld":
             yield Refuse(call=release, decision=decision, given=reviewed.given)
-            return withheld(decision.reasons)
+            return withheld(decision.reasons, outcome)
         shown = _changed(attempt, outcome, reviewed)  # what people are shown is what is handed on
         admission: Admission = yield Admit(
             call=release,
@@ -203,12 +218,13 @@ def let_through(attempt: Attempt, call: Call, outcome: Outcome) -> Generator[Ste
         if isinstance(admission, Ticket):
             answer: SettleAnswer | Literal["unrecorded"] = yield _released(release, admission, reviewed)
             if answer != "settled":
-                return withheld((_LOST,))
+                return withheld((_LOST,), outcome)
             return replace(shown, approval=admission.approval)
         ended = yield from _not_let_through(release, admission, shown)
         if ended is not None:
             return ended
-    return withheld((refuse("guard.error", "the release was decided anew without an end").reasons[0],))
+    endless = refuse("guard.error", "the release was decided anew without an end")
+    return withheld(endless.reasons, outcome)
 
 
 def _released(release: Call, ticket: Ticket, reviewed: Reviewed) -> Settle:
@@ -231,16 +247,19 @@ def _not_let_through(
         case Pending(approval=approval):
             decided: bool = yield AwaitApproval(call=release, approval=approval)
             waiting = tuple(Reason(rule=ask.rule, message=ask.message, fix=ask.fix) for ask in approval.asks)
-            return None if decided else replace(withheld(waiting), heading="HELD", approval=approval.id)
+            return (
+                None if decided else replace(withheld(waiting, outcome), heading="HELD", approval=approval.id)
+            )
         case Stopped(reasons=reasons, approval=used):
-            return replace(withheld(reasons), approval=used)
+            return replace(withheld(reasons, outcome), approval=used)
         case Settled(status="returned"):
             return replace(outcome, repeated=True)
         case Settled():
-            return withheld((refuse("guard.error", "it is not known whether it was handed on").reasons[0],))
+            lost = refuse("guard.error", "it is not known whether it was handed on")
+            return withheld(lost.reasons, outcome)
         case Edited():
             yield Refuse(call=release, decision=_UNEDITED, given=b"{}")
-            return withheld(_UNEDITED.reasons)
+            return withheld(_UNEDITED.reasons, outcome)
         case InFlight(elsewhere=elsewhere):
             yield Join(call=release, elsewhere=elsewhere)
             return None
@@ -248,16 +267,16 @@ def _not_let_through(
             return None
 
 
-def withheld(reasons: tuple[Reason, ...], *, repeated: bool = False) -> Outcome:
-    """The outcome of a call that ran, and whose result nobody gets."""
-    return Outcome(status="returned", heading="WITHHELD", reasons=reasons, repeated=repeated)
+def withheld(reasons: tuple[Reason, ...], outcome: Outcome) -> Outcome:
+    """The outcome of a call that ran, and whose result, or whose error, nobody gets."""
+    return Outcome(status=outcome.status, heading="WITHHELD", reasons=reasons, repeated=outcome.repeated)
 
 
 def repeated(attempt: Attempt, settled: Settled) -> Outcome:
     """The outcome of a call that ran before, from its record: nothing runs now."""
+    if settled.withheld:
+        return withheld(settled.withheld, Outcome(status=settled.status, repeated=True))
     if settled.status == "returned":
-        if settled.withheld:
-            return withheld(settled.withheld, repeated=True)
         if settled.result is None:
             return Outcome(status="returned", heading="RESULT NOT KEPT", repeated=True)
         return Outcome(status="returned", value=attempt.codec.load(settled.result), repeated=True)

@@ -31,7 +31,7 @@ from guardrail.errors import CallError
 from guardrail.execution import Attempt
 from guardrail.obligations import changed_arguments, deadline
 from guardrail.outcomes import Outcome
-from guardrail.releasing import as_released, blocked, let_through, repeated, settlement
+from guardrail.releasing import as_released, blocked, content_of, let_through, repeated, settlement
 from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Join, Line, Review, Reviewed, Step
 
 MAX_ROUNDS: Final = 32
@@ -123,8 +123,9 @@ def _carried_out(
     """Execution and outcome of an admitted call."""
     outcome: Outcome = yield Execute(call=call, ticket=ticket, deadline=limit, given=given)
     reviewed: Reviewed | None = None
-    if outcome.status == "returned":
-        said: Reviewed = yield Review(call=call, content=attempt.codec.content(outcome.value))
+    if outcome.status in ("returned", "raised"):  # both are read
+        raised = outcome.status == "raised"
+        said: Reviewed = yield Review(call=call, content=content_of(attempt, outcome), raised=raised)
         outcome, reviewed = as_released(attempt, outcome, said)
     answer: SettleAnswer | Literal["unrecorded"] = yield settlement(attempt, call, ticket, outcome, reviewed)
     if answer == "unrecorded":  # the ledger will read `unknown`; nobody may be told more than it can show

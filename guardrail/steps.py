@@ -77,16 +77,18 @@ class Execute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """May what the tool returned be handed on? Answered with `Reviewed`.
+    """May what the tool returned, or raised, be handed on? Answered with `Reviewed`.
 
     Attributes:
         call: what ran.
         content: what somebody would read of it, as a JSON value.
+        raised: these are the words of an error.
         held: people were asked about it: whatever is decided now, the answer names the call that hands it on.
     """
 
     call: Call
     content: Any
+    raised: bool = False
     held: bool = False
 
 

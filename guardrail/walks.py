@@ -76,7 +76,7 @@ class Walk:
     def review(self, step: Review) -> Reviewed:
         """What the guard says of a result; where it cannot say, nobody gets it."""
         try:
-            return self.guard.judge.review(step.call, step.content, held=step.held)
+            return self.guard.judge.review(step.call, step.content, raised=step.raised, held=step.held)
         except LedgerError as error:
             decision = Decision(effect="deny", reasons=(lost(error),))
             unseen = Source(kind="untrusted", content=None)

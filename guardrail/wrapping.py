@@ -14,8 +14,8 @@ from guardrail.checks import check_choice, check_name
 from guardrail.errors import (
     CallError,
     Denied,
-    GuardrailError,
     InvalidTool,
+    Raised,
     Rejected,
     ResultNotKept,
     UnknownOutcome,
@@ -149,16 +149,14 @@ class _PlainFunction:
         """The result, or the error that says why there is none."""
         if outcome.status == "returned" and outcome.heading is None:
             return outcome.value
-        if outcome.status == "raised" and outcome.error is not None:
-            raise outcome.error
+        if outcome.status == "raised" and outcome.heading is None:
+            raise outcome.error or Raised(f"the call raised when it ran: {outcome.message}")
         text = self._guard.explain(call, outcome)
         if outcome.heading == "RESULT NOT KEPT":
             raise ResultNotKept(text, outcome=outcome)
-        if outcome.status == "returned":
+        if outcome.status in ("returned", "raised"):
             raise Withheld(text, outcome=outcome)
         if outcome.status == "unknown":
             raise UnknownOutcome(text, outcome=outcome) from outcome.error
-        if outcome.status == "raised":
-            raise GuardrailError(f"the call raised when it ran: {outcome.message}")
         kind = {"REJECTED": Rejected, "WAITING": Waiting}.get(outcome.heading or "", Denied)
         raise kind(text, outcome=outcome)

@@ -214,23 +214,41 @@ def test_the_shorter_deadline_counts(asked_for: float, got: float):
 @pytest.mark.parametrize(
     ("result", "status"),
     [
-        (Outcome(status="raised", message="E: x", error=ValueError("x")), "raised"),
         (Outcome(status="unknown", message="late", heading="UNKNOWN OUTCOME"), "unknown"),
         (Outcome(status="suspended", message="paused"), "suspended"),
     ],
 )
 def test_every_end_of_an_execution_is_settled_as_what_it_is(result: Outcome, status: Any):
     asked, outcome = walk([decided(ALLOW), TICKET, result, "settled"])
-    said = replace(SAID, content=result.message) if status == "raised" else None
-    assert asked[-1] == Settle(
-        call=CALL,
-        ticket=TICKET,
-        status=status,
-        message=result.message,
-        source=said,
-        labels=("untrusted",) if said else (),
-    )
+    assert asked[-1] == Settle(call=CALL, ticket=TICKET, status=status, message=result.message)
     assert outcome == result
+
+
+def test_what_a_tool_raises_is_reviewed_as_what_it_returns_is():
+    error = ValueError("x")
+    said = replace(REVIEWED, source=replace(SAID, content="ValueError: x"))
+    raised = Outcome(status="raised", message="ValueError: x", error=error)
+    asked, outcome = walk([decided(ALLOW), TICKET, raised, said, "settled"])
+    assert asked[3:] == [
+        Review(call=CALL, content="ValueError: x", raised=True),
+        Settle(
+            call=CALL, ticket=TICKET, status="raised", message="ValueError: x",
+            source=said.source, labels=("untrusted",),
+        ),
+    ]  # fmt: skip
+    assert outcome == raised
+
+
+def test_what_was_raised_and_is_withheld_is_not_kept_and_a_repeat_says_so_too():
+    gone = replace(REVIEWED, released="withheld", decision=DENY, given=b"{}")
+    raised = Outcome(status="raised", message="ValueError: x", error=ValueError("x"))
+    asked, outcome = walk([decided(ALLOW), TICKET, raised, gone, "settled"])
+    assert asked[-1] == Settle(
+        call=CALL, ticket=TICKET, status="raised", review=DENY, given=b"{}", released="withheld"
+    )
+    assert outcome == Outcome(status="raised", heading="WITHHELD", reasons=DENY.reasons)
+    _, again = walk([decided(ALLOW), Settled(status="raised", withheld=DENY.reasons)])
+    assert again == replace(outcome, repeated=True)
 
 
 def test_a_result_without_a_stored_form_is_settled_without_one():

@@ -54,7 +54,7 @@ def answer(guard: Guardrail, call: Call, outcome: Outcome, *, name: str, tool_ca
 
 def explanation(guard: Guardrail, call: Call, outcome: Outcome) -> str:
     """The words in place of a result."""
-    if outcome.status == "raised":
+    if outcome.status == "raised" and outcome.heading is None:
         said = outcome.message.removeprefix(f"{ToolFailed.__name__}: ")
         return f"Error: {said}\nThis call ran before and failed; it was not run again. Ref: {call.reference}"
     return guard.explain(call, outcome)

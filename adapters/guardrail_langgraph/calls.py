@@ -13,10 +13,11 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand, is_in
 from langgraph.types import Interrupt
 
 from guardrail.calls import Agent, Call, Tool
+from guardrail.canonical import compact
 from guardrail.decisions import Reason, ReasonCode
-from guardrail.errors import CallError, InvalidArguments, InvalidTool, LedgerError
+from guardrail.errors import CallError, InvalidArguments, InvalidTool, LedgerError, Raised
 from guardrail.execution import Attempt
-from guardrail.outcomes import Outcome, Status
+from guardrail.outcomes import Outcome, Status, readable
 from guardrail.runs import Run, chain_to
 from guardrail.walks import Suspended, Waiting
 from guardrail_langgraph.arguments import Arguments
@@ -61,8 +62,13 @@ class ToolFailed(Exception):
     """The tool raised, and its node made a message of it: the outcome is `raised`, the message is kept."""
 
     def __init__(self, message: ToolMessage) -> None:
-        super().__init__(message.text)
+        super().__init__(_words_of(message))
         self.message = message
+
+
+def _words_of(message: ToolMessage) -> str:
+    content: Any = cast("Any", message).content
+    return content if isinstance(content, str) else compact(readable(content)).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +195,7 @@ def walk(
         validate=arguments.validate,
         codec=_CODEC,
         status=_status,
+        reworded=_reworded,
     )
     in_place: Waiting = "wait" if binding.without_checkpointer == "wait" else "answer"
     waiting: Waiting = "suspend" if pausable else in_place
@@ -273,6 +280,17 @@ def _checked(result: Any) -> Any:
     if isinstance(result, ToolMessage) and result.status == "error":
         raise ToolFailed(result)
     return result
+
+
+def _reworded(error: BaseException | None, text: str) -> Exception:
+    """What is raised in other words: the message of a tool node stays one."""
+    text = text.removeprefix(f"{ToolFailed.__name__}: ")
+    if not isinstance(error, ToolFailed):
+        return Raised(text)
+    said = error.message
+    return ToolFailed(
+        ToolMessage(text, tool_call_id=said.tool_call_id, name=said.name, id=said.id, status="error")
+    )
 
 
 def _status(error: BaseException) -> Status:

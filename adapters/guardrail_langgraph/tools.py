@@ -16,12 +16,13 @@ from guardrail.canonical import canonical, digest
 from guardrail.errors import (
     CallError,
     Denied,
-    GuardrailError,
     InvalidArguments,
     InvalidTool,
+    Raised,
     Rejected,
     ResultNotKept,
     UnknownOutcome,
+    Withheld,
 )
 from guardrail.guard import Guardrail
 from guardrail.outcomes import Outcome
@@ -208,8 +209,10 @@ class _ToolCall:
             raise ResultNotKept(text, outcome=outcome)
         if outcome.status == "unknown":
             raise UnknownOutcome(text, outcome=outcome)
+        if outcome.heading in ("WITHHELD", "HELD"):
+            raise Withheld(text, outcome=outcome)
         if outcome.status == "raised":
-            raise GuardrailError(text)
+            raise Raised(text)
         raise (Rejected if outcome.heading == "REJECTED" else Denied)(text, outcome=outcome)
 
 

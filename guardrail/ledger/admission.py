@@ -254,18 +254,18 @@ def settled(tx: Transaction, row: CallRow, status: Status) -> Settled:
     result: str | None = detail.get("result")
     return Settled(
         status=status, result=None if result is None else result.encode(), message=detail.get("message") or "",
-        **_released(detail),
+        **_released(detail, status),
     )  # fmt: skip
 
 
-def _released(detail: Mapping[str, Any]) -> dict[str, Any]:
+def _released(detail: Mapping[str, Any], status: Status) -> dict[str, Any]:
     """What was decided about handing a result on, as far as it was not simply handed on."""
     review: dict[str, Any] | None = detail.get("review")
     if review is None or detail.get("source") is not None:
         return {}
     decision: dict[str, Any] = review["decision"]
     reasons = tuple(Reason(**reason) for reason in decision["reasons"])
-    kept = decision["effect"] == "ask" and detail.get("result") is not None
+    kept = decision["effect"] == "ask" and (status == "raised" or detail.get("result") is not None)
     return {"held": True} if kept else {"withheld": reasons}
 
 

@@ -39,7 +39,12 @@ class JsonSchema:
         self._validator = kind(dict(schema))
 
     def look(self, output: Output) -> Answer:
-        """Every part that breaks the schema, by its place; a content in a text is one place."""
+        """Every part that breaks the schema, by its place; a content in a text is one place.
+
+        What a tool raises is no result, and breaks no promise about them.
+        """
+        if output.raised:
+            return Answer(verdict="skipped", message="the tool raised, and promises nothing about that")
         content = output.content
         text = isinstance(content, str)
         if text:

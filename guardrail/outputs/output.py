@@ -40,6 +40,7 @@ class Output:
         trust: whether strangers could have written it.
         tool: whose output it is, as `server/name`.
         agent: who called the tool, or who speaks.
+        raised: these are the words of an error that the tool raised.
     """
 
     body: bytes
@@ -47,6 +48,7 @@ class Output:
     trust: Trust = "untrusted"
     tool: str = ""
     agent: str = ""
+    raised: bool = False
 
     @classmethod
     def of(cls, content: Any, **fields: Any) -> Output:

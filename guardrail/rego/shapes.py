@@ -85,8 +85,8 @@ INPUT: Final[Mapping[str, Shape]] = {
     "run": {"id": TEXT, "step": NUMBER, "started": TEXT},
     "now": TEXT,
     "output": {
-        "content": ANY, "bytes": NUMBER, "sink": TEXT, "trust": TEXT, "checks": (_CHECK,), "packages": (_PACKAGE,),
-        "packages_complete": BOOLEAN,
+        "content": ANY, "bytes": NUMBER, "sink": TEXT, "trust": TEXT, "raised": BOOLEAN, "checks": (_CHECK,),
+        "packages": (_PACKAGE,), "packages_complete": BOOLEAN,
     },
 }  # fmt: skip
 

@@ -89,6 +89,43 @@ def test_an_agent_reads_what_is_left_of_an_output_and_nothing_else_is_kept(
     assert guard.ledger.read_run("r").labels == ("untrusted",)  # the secret never reached the run
 
 
+class Worded:
+    """An object that JSON knows no form of."""
+
+    def __repr__(self) -> str:
+        return f"the key is {TOKEN}"
+
+
+def looping() -> list[Any]:
+    items: list[Any] = [TOKEN]
+    return [*items, items.append(items) or items]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (Worded(), "the key is [redacted]"),
+        ({"a": Worded()}, {"a": "the key is [redacted]"}),
+        (ValueError(TOKEN), "ValueError('[redacted]')"),
+        ({"a": b"\xff", "b": TOKEN}, "{'a': b'\\xff', 'b': '[redacted]'}"),
+        (looping(), "['[redacted]', ['[redacted]', [...]]]"),
+    ],
+    ids=["object", "inside", "error", "bytes beside it", "loop"],
+)
+def test_an_object_without_a_json_form_is_judged_by_its_words(
+    content: Any, said: Any, guarding: Callable[..., Guardrail]
+):
+    assert returned(guarding(), content) == said
+
+
+def test_what_is_nested_too_deep_to_be_read_is_for_the_rules_to_refuse(guarding: Callable[..., Guardrail]):
+    deep: Any = TOKEN
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(Withheld, match="nested deeper than 64 levels"):
+        returned(guarding(), deep)
+
+
 def test_an_output_that_cannot_be_looked_at_is_for_the_rules_to_refuse(guarding: Callable[..., Guardrail]):
     with pytest.raises(Withheld, match="holds a NUL character"):
         returned(guarding(), "a\x00b")
