@@ -116,6 +116,18 @@ def readable(value: Any) -> Any:
         return _UNREADABLE if said == unspoken(value) else said
 
 
+def plain(value: Any) -> Any:
+    """A value that has a JSON form, as `readable` shows it.
+
+    Raises:
+        ValueError: it has none, or holds something that has none.
+    """
+    try:
+        return json.loads(to_json(value, inf_nan_mode="strings"), parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def _nested(text: str) -> Any:
     value: Any = text
     for _ in range(MAX_DEPTH + 1):

@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand, is_invalid_resume
 from langgraph.types import Interrupt
 
+from guardrail.approvals import Approval
 from guardrail.calls import Agent, Call, Tool
 from guardrail.canonical import compact
 from guardrail.decisions import Reason, ReasonCode
@@ -155,9 +156,14 @@ def pause(suspended: Suspended) -> GraphInterrupt:
     The id of an approval is 32 hex characters, which LangGraph takes for an interrupt id: resuming it by
     id wakes the graph, and the value given with it reaches nobody.
     """
-    call, approval = suspended.call, suspended.approval.id
-    said = {"approval_id": approval, "agent": call.agent.id, "tool": call.tool.name}
-    return GraphInterrupt((Interrupt(value=said, id=approval),))
+    approval = suspended.approval
+    return GraphInterrupt((Interrupt(value=request_for(approval), id=approval.id),))
+
+
+def request_for(approval: Approval) -> dict[str, str]:
+    """What an interrupt says of the approval that it waits for."""
+    tool = approval.tool.partition("/")[2]
+    return {"approval_id": approval.id, "agent": approval.agent, "tool": tool}
 
 
 def walk(

@@ -1,85 +1,173 @@
-"""Final answers: what the outermost graph says to the user is reviewed before its caller gets it.
+"""Final answers: what the outermost graph hands out is reviewed before its caller gets it.
 
-The caller of `invoke` gets the state with its last answer as it was released, the caller of `stream` each answer as it
-is released. Streams that hand out tokens, or what graphs inside say, are refused: nobody can have looked at half an
-answer. The graph's own memory keeps the answer as the model gave it.
+Everything that is said in it is, wherever it stands (`handed.py`), but what its caller has given it. What was reviewed
+before is handed out as it was released then. Streams that hand out tokens, or what graphs inside say, are refused:
+nobody can have looked at half an answer. The graph's own memory keeps everything as the model gave it.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final, cast
 
-from langchain_core.messages import AIMessage
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
-from langgraph.types import GraphOutput
+from langgraph.types import Interrupt
 
-from guardrail.canonical import compact, digest
-from guardrail.errors import ConfigError, Denied, Withheld
-from guardrail.outcomes import readable
+from guardrail.canonical import digest
+from guardrail.errors import ConfigError, Conflict, Denied, InvalidArguments, Withheld
 from guardrail.runs import Run, current_run, fresh_run_id
 from guardrail.walks import Waiting
 from guardrail_langgraph.binding import Binding
+from guardrail_langgraph.calls import request_for
+from guardrail_langgraph.handed import Handed, Said, Steps
 
-_TASK: Final = "__pregel_task_id"
-"""Where LangGraph says that a graph runs inside of another one's task."""
+_SEND: Final = "__pregel_send"
+"""Where LangGraph puts the function that takes what a task says. A caller's own configuration can only hold data."""
 _FINALS: Final = "guardrail_finals"
 _WHOLE: Final = "guardrail_whole"
 """How `invoke` tells `stream` that it reviews the result itself."""
 _MODES: Final = frozenset({"values", "updates"})
 
-Emit = Callable[[Any, str], Any]
-"""Reviews a content with an id, and gives back what may be told; an awaitable of it in asyncio."""
+_UNTOLD: Final = "WITHHELD (nobody can look at it, so it is not told)"
+"""What is told in place of what cannot be reviewed: too large, or no text that JSON can carry."""
+_REMEMBERED: Final = 10_000
+"""How many things that callers have said are remembered; the oldest are dropped first."""
+
+Emit = Callable[[Said], Any]
+"""Has something reviewed, and gives back what may be told; an awaitable of it in asyncio."""
+
+
+class Given:
+    """What the callers of a graph have said themselves, by run. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def add(self, run: str, body: bytes) -> None:
+        """Note something that was said."""
+        with self._lock:
+            self._known[run, digest(body)] = None
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+    def holds(self, run: str, body: bytes) -> bool:
+        """Whether it was said in this run."""
+        return (run, digest(body)) in self._known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finals:
-    """How the final answers of a graph are reviewed.
+    """How what a graph says is reviewed.
 
     Attributes:
         binding: who speaks, under which guard.
         waiting: while people decide.
+        names: what the developer has named.
+        given: what callers have said.
     """
 
     binding: Binding
     waiting: Waiting
+    names: frozenset[str] = frozenset()
+    given: Given = field(default_factory=Given)
 
-    def of(self, thread: object) -> Speaker:
-        """Who speaks in one invoke: of the run that host code has opened, else of the thread."""
+    def of(self, thread: object, given: Any) -> Speaker:
+        """Who speaks in one invoke: of the run that host code has opened, else of the thread.
+
+        Args:
+            thread: the thread of the invoke, if it has one.
+            given: what the graph is started with; that may be handed out again.
+        """
         run = current_run()
         if run is None:
             run = Run(id=fresh_run_id() if thread is None else str(thread))
         self.binding.guard.start(run)
-        return Speaker(finals=self, run=run)
+        handed = Handed(names=self.names, is_request=self._is_request)
+        speaker = Speaker(finals=self, run=run, handed=handed)
+        with suppress(ConfigError):  # what it does not understand is no message of the caller's
+            _walked(handed.state(given), speaker.note)
+        return speaker
+
+    def _is_request(self, interrupt: Interrupt) -> bool:
+        """Whether an interrupt is that of an approval, and says nothing else."""
+        try:
+            approval = self.binding.guard.ledger.approval(interrupt.id)
+        except Conflict:
+            return False
+        return bool(cast("Any", interrupt).value == request_for(approval))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Has the answers of one invoke reviewed."""
+    """Has what is said in one invoke reviewed.
+
+    Attributes:
+        finals: how.
+        run: where.
+        handed: walks through what is handed out.
+        told: what may be told in place of what was reviewed already.
+    """
 
     finals: Finals
     run: Run
+    handed: Handed
+    told: dict[tuple[str, bytes], Any] = field(default_factory=dict[tuple[str, bytes], Any])
 
-    def emit(self, content: Any, name: str) -> Any:
-        """What may be told in place of this content."""
-        binding = self.finals.binding
+    def note(self, said: Said) -> Any:
+        """The caller says this, so it may be handed out again."""
+        if said.body is not None:
+            self.finals.given.add(self.run.id, said.body)
+        return said.content
+
+    def emit(self, said: Said) -> Any:
+        """What may be told in place of this."""
+        known, told = self._known(said)
+        if known:
+            return told
+        guard = self.finals.binding.guard
         try:
-            return binding.guard.emit(
-                content, agent=binding.agent, run=self.run, id=name, waiting=self.finals.waiting
-            )
-        except (Withheld, Denied) as error:
-            return str(error)
+            told = guard.emit(said.content, **self._options(said))
+        except (Withheld, Denied, InvalidArguments) as error:
+            return _why(error)
+        return self._remembered(said, told)
 
-    async def emit_async(self, content: Any, name: str) -> Any:
+    async def emit_async(self, said: Said) -> Any:
         """The same for asyncio."""
-        binding = self.finals.binding
+        known, told = self._known(said)
+        if known:
+            return told
+        guard = self.finals.binding.guard
         try:
-            return await binding.guard.emit_async(
-                content, agent=binding.agent, run=self.run, id=name, waiting=self.finals.waiting
-            )
-        except (Withheld, Denied) as error:
-            return str(error)
+            told = await guard.emit_async(said.content, **self._options(said))
+        except (Withheld, Denied, InvalidArguments) as error:
+            return _why(error)
+        return self._remembered(said, told)
+
+    def _options(self, said: Said) -> dict[str, Any]:
+        agent, waiting = self.finals.binding.agent, self.finals.waiting
+        return {"agent": agent, "run": self.run, "id": f"answer {said.name}", "waiting": waiting}
+
+    def _known(self, said: Said) -> tuple[bool, Any]:
+        if said.body is None:
+            return True, _UNTOLD
+        if self.finals.given.holds(self.run.id, said.body):
+            return True, said.content
+        place = said.name, said.body
+        return place in self.told, self.told.get(place)
+
+    def _remembered(self, said: Said, told: Any) -> Any:
+        if said.body is not None:
+            self.told[said.name, said.body] = told
+        return told
+
+
+def _why(error: Exception) -> str:
+    return _UNTOLD if isinstance(error, InvalidArguments) else str(error)
 
 
 def review_finals(graph: Any, finals: Finals) -> None:
@@ -119,17 +207,17 @@ def _whole(kind: Any) -> dict[str, Any]:
         if _is_inside(config):
             return kind.invoke(graph, input, config, **options)
         _refuse_unreviewed(options, graph.stream_mode)
-        speaker = _speaker(graph, config)
+        speaker = _speaker(graph, input, config)
         result = kind.invoke(graph, input, config, **options, **{_WHOLE: True})
-        return _walked(_result(result, options), speaker.emit)
+        return _walked(speaker.handed.result(result, options), speaker.emit)
 
     async def ainvoke(graph: Any, input: Any, config: Any = None, **options: Any) -> Any:  # noqa: A002
         if _is_inside(config):
             return await kind.ainvoke(graph, input, config, **options)
         _refuse_unreviewed(options, graph.stream_mode)
-        speaker = _speaker(graph, config)
+        speaker = _speaker(graph, input, config)
         result = await kind.ainvoke(graph, input, config, **options, **{_WHOLE: True})
-        return await _walked_async(_result(result, options), speaker.emit_async)
+        return await _walked_async(speaker.handed.result(result, options), speaker.emit_async)
 
     return {"invoke": invoke, "ainvoke": ainvoke}
 
@@ -142,9 +230,9 @@ def _streamed(kind: Any) -> dict[str, Any]:
             yield from kind.stream(graph, input, config, **options)
             return
         _refuse_unreviewed(options, graph.stream_mode)
-        speaker = _speaker(graph, config)
+        speaker = _speaker(graph, input, config)
         for chunk in kind.stream(graph, input, config, **options):
-            yield _walked(_chunk(chunk, options, graph.stream_mode), speaker.emit)
+            yield _walked(speaker.handed.chunk(chunk, options, graph.stream_mode), speaker.emit)
 
     async def astream(graph: Any, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:  # noqa: A002
         if options.pop(_WHOLE, False) or _is_inside(config):
@@ -152,9 +240,10 @@ def _streamed(kind: Any) -> dict[str, Any]:
                 yield chunk
             return
         _refuse_unreviewed(options, graph.stream_mode)
-        speaker = _speaker(graph, config)
+        speaker = _speaker(graph, input, config)
         async for chunk in kind.astream(graph, input, config, **options):
-            yield await _walked_async(_chunk(chunk, options, graph.stream_mode), speaker.emit_async)
+            steps = speaker.handed.chunk(chunk, options, graph.stream_mode)
+            yield await _walked_async(steps, speaker.emit_async)
 
     return {"stream": stream, "astream": astream}
 
@@ -174,129 +263,31 @@ _REFUSED: Final = {name: _refusing(name) for name in ("stream_events", "astream_
 def _is_inside(config: Any) -> bool:
     """Whether another graph runs this one: then the agents of that one read what it says."""
     around = (config, var_child_runnable_config.get())
-    return any(_TASK in ((each or {}).get("configurable") or {}) for each in around)
+    return any(callable(((each or {}).get("configurable") or {}).get(_SEND)) for each in around)
 
 
-def _speaker(graph: Any, config: Any) -> Speaker:
-    given = merge_configs(graph.config, config).get("configurable") or {}
+def _speaker(graph: Any, given: Any, config: Any) -> Speaker:
+    said = merge_configs(graph.config, config).get("configurable") or {}
     finals: Finals = getattr(graph, _FINALS)
-    return finals.of(given.get("thread_id"))
+    return finals.of(said.get("thread_id"), given)
 
 
-# --- what LangGraph hands out -------------------------------------------------------------------------
+def _walked(steps: Steps, emit: Emit) -> Any:
+    try:
+        said = next(steps)
+        while True:
+            said = steps.send(emit(said))
+    except StopIteration as stop:
+        return stop.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Handed:
-    """What is handed out, and the states in it that may hold answers.
-
-    Attributes:
-        states: what to look through.
-        rebuilt: what is handed out, from what became of the states.
-    """
-
-    states: Sequence[Any]
-    rebuilt: Callable[[Sequence[Any]], Any]
-
-
-def _result(result: Any, options: Mapping[str, Any]) -> _Handed:
-    if isinstance(result, GraphOutput):
-        output = cast("GraphOutput[Any]", result)
-        return _Handed(states=[output.value], rebuilt=lambda states: replace(output, value=states[0]))
-    if isinstance(result, list) and options.get("stream_mode", "values") != "values":
-        chunks = [_chunk(chunk, options, "values") for chunk in cast("list[Any]", result)]
-        return _several(chunks)
-    return _Handed(states=[result], rebuilt=lambda states: states[0])
-
-
-def _chunk(chunk: Any, options: Mapping[str, Any], usual: Any) -> _Handed:
-    """One piece of a stream: a payload, `(mode, payload)`, or a part that names its type (version v2)."""
-    mode = options.get("stream_mode") or usual
-    if options.get("version") == "v2":
-        part = cast("dict[str, Any]", chunk)
-        inner = _payload(part["type"], part["data"])
-        return _Handed(states=inner.states, rebuilt=lambda states: {**part, "data": inner.rebuilt(states)})
-    if not isinstance(mode, str):
-        named, payload = cast("tuple[str, Any]", chunk)
-        inner = _payload(named, payload)
-        return _Handed(states=inner.states, rebuilt=lambda states: (named, inner.rebuilt(states)))
-    return _payload(mode, chunk)
-
-
-def _payload(mode: str, payload: Any) -> _Handed:
-    if mode == "updates" and isinstance(payload, dict):
-        nodes = cast("dict[str, Any]", payload)
-        return _Handed(
-            states=list(nodes.values()), rebuilt=lambda states: dict(zip(nodes, states, strict=True))
-        )
-    return _Handed(states=[payload], rebuilt=lambda states: states[0])
-
-
-def _several(parts: Sequence[_Handed]) -> _Handed:
-    def rebuilt(states: Sequence[Any]) -> list[Any]:
-        rest = list(states)
-        return [part.rebuilt([rest.pop(0) for _ in part.states]) for part in parts]
-
-    return _Handed(states=[state for part in parts for state in part.states], rebuilt=rebuilt)
-
-
-def _walked(handed: _Handed, emit: Emit) -> Any:
-    states: list[Any] = []
-    for state in handed.states:
-        told = {place: emit(content, name) for place, (content, name) in _answers(state).items()}
-        states.append(_with(state, told))
-    return handed.rebuilt(states)
-
-
-async def _walked_async(handed: _Handed, emit: Callable[[Any, str], Awaitable[Any]]) -> Any:
-    states: list[Any] = []
-    for state in handed.states:
-        told = {place: await emit(content, name) for place, (content, name) in _answers(state).items()}
-        states.append(_with(state, told))
-    return handed.rebuilt(states)
-
-
-def _answers(state: Any) -> dict[str, tuple[Any, str]]:
-    """What of a state is an answer to the user: key → content, and the name that it goes by."""
-    if not isinstance(state, Mapping):
-        return {}
-    found: dict[str, tuple[Any, str]] = {}
-    members = cast("Mapping[str, Any]", state)
-    last = _last(members.get("messages"))
-    if isinstance(last, AIMessage) and not last.tool_calls and last.content:
-        content = cast("Any", last).content
-        found["messages"] = content, f"answer {last.id or digest(compact(readable(content)))}"
-    if (structured := members.get("structured_response")) is not None:
-        content = readable(structured)
-        found["structured_response"] = content, f"answer {digest(compact(content))}"
-    return found
-
-
-def _last(messages: Any) -> Any:
-    if isinstance(messages, list):
-        return cast("list[Any]", messages)[-1] if messages else None
-    return messages
-
-
-def _with(state: Any, told: Mapping[str, Any]) -> Any:
-    """A state with what may be told in place of its answers; the same where nothing was changed."""
-    changed: dict[str, Any] = {}
-    for place, content in told.items():
-        before = state[place]
-        if place == "messages":
-            message = cast("AIMessage", _last(before))
-            if message.content != content:
-                changed[place] = _replaced(before, message, content)
-        elif readable(before) != content:
-            changed[place] = content
-    return {**state, **changed} if changed else state
-
-
-def _replaced(messages: Any, message: AIMessage, content: Any) -> Any:
-    """The messages with other content in the last one, and nothing of the old one beside it."""
-    said: Any = cast("object", content) if isinstance(content, str | list) else compact(content).decode()
-    other = message.model_copy(update={"content": said, "additional_kwargs": {}, "response_metadata": {}})
-    return [*messages[:-1], other] if isinstance(messages, list) else other
+async def _walked_async(steps: Steps, emit: Callable[[Said], Awaitable[Any]]) -> Any:
+    try:
+        said = next(steps)
+        while True:
+            said = steps.send(await emit(said))
+    except StopIteration as stop:
+        return stop.value
 
 
 def _refuse_unreviewed(options: Mapping[str, Any], usual: Any) -> None:

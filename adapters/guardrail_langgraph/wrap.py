@@ -12,9 +12,11 @@ from langgraph.pregel import Pregel
 
 from guardrail.errors import ConfigError, InvalidTool
 from guardrail.guard import Guardrail
+from guardrail.walks import Waiting
 from guardrail_langgraph.binding import SERVER, Binding, WithoutCheckpointer
 from guardrail_langgraph.coverage import items_of
 from guardrail_langgraph.finals import Finals, leave_finals, review_finals
+from guardrail_langgraph.handed import OWN
 from guardrail_langgraph.interception import Interception, interception
 from guardrail_langgraph.net import Net, has_net, with_net, without_net
 from guardrail_langgraph.walk import Found, Graph, walk
@@ -70,8 +72,21 @@ def wrap(
         interceptor.install()
     _spread(Net(outermost), graphs)
     if emit:
-        review_finals(graph, Finals(binding=outermost, waiting="wait" if emit is True else emit))
+        waiting: Waiting = "wait" if emit is True else emit
+        review_finals(
+            graph, Finals(binding=outermost, waiting=waiting, names=_names(graphs, found, named.agents))
+        )
     return graph
+
+
+def _names(graphs: Iterable[Graph], found: Iterable[Found], agents: Mapping[str, str]) -> frozenset[str]:
+    """What the developer has named: agents, graphs, nodes, tools, and what states hold."""
+    names = {*agents, *agents.values(), *OWN}
+    for graph in graphs:
+        names |= {graph.name, *graph.nodes, *cast("Any", graph).channels}
+    for node, _ in _tool_nodes(found):
+        names |= node.tools_by_name.keys()
+    return frozenset(names)
 
 
 def _spread(net: Net, graphs: Iterable[Graph]) -> None:
@@ -196,7 +211,7 @@ class _Names:
     """Which agent a tool node acts for: bound here, once, from names that the developer gave."""
 
     def __init__(self, agents: Mapping[str, str]) -> None:
-        self._agents = agents
+        self.agents = agents
         self._used: set[str] = set()
 
     def agent_of(self, node: ToolNode, places: list[Found]) -> str:
@@ -211,17 +226,19 @@ class _Names:
         return names.pop()
 
     def outermost(self, graph: Graph) -> str:
-        """Who is named where a tool is called past the guard."""
-        return self._agents.get(graph.name, graph.name)
+        """Who speaks, and who is named where a tool is called past the guard."""
+        if graph.name in self.agents:
+            self._used.add(graph.name)
+        return self.agents.get(graph.name, graph.name)
 
     def _agent_at(self, place: Found) -> str:
         within = [part for part in place.path[len(place.at) :] if not part.startswith(("~", "tool "))]
         stands = [part for part in place.at[-1:] if not part.startswith(("~", "tool "))]
         own = [place.graph.name] if place.graph.name != UNNAMED or not place.at else []
         for name in (*reversed(within), *stands, *own):
-            if name in self._agents:
+            if name in self.agents:
                 self._used.add(name)
-                return self._agents[name]
+                return self.agents[name]
         if place.graph.name == UNNAMED:
             where = "/".join(place.at) or "the outermost graph"
             raise ConfigError(
@@ -232,7 +249,7 @@ class _Names:
 
     def refuse_unused(self, graphs: Iterable[Graph], found: Iterable[Found]) -> None:
         """A misspelt name would leave an agent under the wrong one."""
-        unused = sorted(set(self._agents) - self._used)
+        unused = sorted(set(self.agents) - self._used)
         if unused:
             known = {graph.name for graph in graphs} | {part for item in found for part in item.path}
             names = sorted(name for name in known if not name.startswith(("~", "tool ")))
