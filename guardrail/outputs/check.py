@@ -37,8 +37,9 @@ class Finding:
 
     @classmethod
     def within(cls, kind: str, text: Text, start: int, end: int) -> Finding:
-        """Something in a text; in the name of a member, it is the whole object's."""
-        return cls(kind=kind, at=text.pointer, start=0 if text.key else start, end=0 if text.key else end)
+        """Something in a text; in the name of a member, it is the whole object's, in a number, the whole number's."""
+        whole = text.key or text.number
+        return cls(kind=kind, at=text.pointer, start=0 if whole else start, end=0 if whole else end)
 
     @property
     def is_whole(self) -> bool:

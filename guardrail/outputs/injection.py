@@ -34,7 +34,9 @@ _MARKS: Final[Mapping[str, re.Pattern[str]]] = {
         "role_tag": r"<\|[a-z_]{1,32}\|>|\[/?INST\]|<</?SYS>>|</?system(?:[-_ ]?(?:prompt|message|reminder))?>",
         "secrecy": r"\b(?:do\s{1,4}not|don't|without)\s{1,4}(?:tell(?:ing)?|mention(?:ing)?|inform(?:ing)?)\b"
         r"[^.!?\n]{0,40}\buser\b",
-        "image_with_data": r"!\[[^\]\n]{0,200}\]\(\s{0,4}https?://[^\s)]{1,500}\?[^\s)]{1,2000}\)",
+        # No part goes on past the next image, so that no letter is read again for each image before it.
+        "image_with_data": r"!\[(?:(?!!\[)[^\]\n]){0,200}+\]\(\s{0,4}https?://"
+        r"(?:(?!!\[)[^\s)?])++\?(?:(?!!\[)[^\s)])++\)",
     }.items()
 }
 # Tags (U+E0000…), overrides of direction, and runs of what has no width: text that people do not see and models do.

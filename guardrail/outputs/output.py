@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from guardrail.calls import Trust
 from guardrail.canonical import compact, thaw
@@ -23,11 +23,13 @@ class Text:
         pointer: where it stands; of a key, where its object stands.
         text: as its reader gets it.
         key: it is the name of a member.
+        number: it is a number of many digits, as those of cards and accounts are.
     """
 
     pointer: str
     text: str
     key: bool = False
+    number: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,12 @@ class Output:
 
     @cached_property
     def texts(self) -> tuple[Text, ...]:
-        """Every text in it, in order; the names of members too."""
+        """Every text in it, in order; the names of members, and whole numbers of nine digits or more, too."""
         return tuple(_texts(self.content))
+
+
+_LONG: Final = 10**8
+"""From here on a number has nine digits."""
 
 
 def _texts(content: Any) -> Iterator[Text]:
@@ -76,6 +82,8 @@ def _texts(content: Any) -> Iterator[Text]:
         pointer, value = ahead.pop()
         if isinstance(value, str):
             yield Text(pointer=pointer, text=value)
+        elif type(value) is int and abs(value) >= _LONG:
+            yield Text(pointer=pointer, text=str(abs(value)), number=True)
         elif isinstance(value, dict):
             members = cast("dict[str, Any]", value)
             yield from (Text(pointer=pointer, text=name, key=True) for name in members)

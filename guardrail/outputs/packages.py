@@ -23,6 +23,8 @@ from guardrail.outputs.output import Output, Text
 
 MAX_PASSAGES: Final = 100
 """How many commands, blocks and lists of one output are read; one with more fails."""
+MAX_MANAGERS: Final = 10_000
+"""How often the name of a package manager may stand in one output; one in which it does more often fails."""
 MOST_NAMED: Final = 64
 """How many packages of one output `named_in` tells."""
 
@@ -36,7 +38,7 @@ _WORDS: Final[tuple[bytes, ...]] = (
     b"gem ", b"cargo ", b"go ", b"brew ", b"apt ", b"apt-get ", b"apk ", b"dnf ", b"yum ", b"```", b"ependencies", b"=",
     b"\\t",
 )  # fmt: skip
-_COMMAND: Final = re.compile(rf"(?<![\w./-])(?:{_MANAGERS})[ \t][^\n`]{{1,4096}}")
+_MANAGER: Final = re.compile(rf"(?<![\w./-])(?:{_MANAGERS})(?=[ \t])")
 _BEFORE_COMMAND: Final = re.compile(
     r"(?:[\w.@~:/ -]{0,40}[$#>%] |sudo )?[ \t]*(?:\S{0,40}python[0-9.]* -m )?"
 )
@@ -49,7 +51,10 @@ _PYTHON: Final = frozenset({"python", "python3", "py"})
 _REQUIREMENT: Final = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}(?:\[[\w., -]{0,100}\])?[ \t]{0,4}(?:[=~!<>]=|<|>|===)[^\n]{0,200}"
 )
-_ENDS: Final = re.compile(r"&&|\|\||[;|#]|\s>\s")
+_ENDS: Final = re.compile(r"&&|\|\||[;|#\n`]|\s>\s")
+_JOINS: Final = re.compile(r"(&&|\|\||[;|])")
+_IN_SENTENCE: Final = 300
+"""Characters behind the name of a manager in a sentence in which its first package is looked for."""
 _NOWHERE: Final = Surroundings(roots={}, folder=Path())
 
 
@@ -121,6 +126,8 @@ def _all_passages(output: Output) -> list[_Passage] | None:
     body = output.body
     if not any(word in body for word in _WORDS):
         return []
+    if sum(1 for text in output.texts for _ in _MANAGER.finditer(text.text)) > MAX_MANAGERS:
+        return None
     found = (passage for text in output.texts for passage in _passages(text))
     passages = list(islice(found, MAX_PASSAGES + 1))
     return passages if len(passages) <= MAX_PASSAGES else None
@@ -129,9 +136,7 @@ def _all_passages(output: Output) -> list[_Passage] | None:
 def _passages(text: Text) -> Iterator[_Passage]:
     if text.key:
         return
-    for found in _COMMAND.finditer(text.text):
-        if (passage := _command(text, found)) is not None:
-            yield passage
+    yield from _commands(text)
     if "```" in text.text:
         for found in _FENCE.finditer(text.text):
             if found[1].lower() in _PYTHON and (said := _read(found[2], read_python)) is not None:
@@ -157,12 +162,38 @@ def _read(text: str, reader: Extractor) -> Findings | None:
     return Findings(packages=said.facts, caution="" if reader is read_python else said.caution)
 
 
-def _command(text: Text, found: re.Match[str]) -> _Passage | None:
-    """A command that installs; in a sentence, up to its first package."""
-    raw = _ENDS.split(found[0], maxsplit=1)[0]
+def _commands(text: Text) -> Iterator[_Passage]:
+    """Every command that installs; in a sentence, up to its first package. What it names is no command itself."""
+    done = 0
+    for found in _MANAGER.finditer(text.text):
+        if found.start() < done:
+            continue
+        alone = _stands_alone(text.text, found.start())
+        passage = _command(text, found.start(), alone=alone)
+        if passage is not None:
+            first = "" if alone else passage.said.packages[0]["raw"] if passage.said.packages else passage.raw
+            done = found.start() + (len(passage.raw) if alone else passage.raw.find(first) + len(first))
+            yield passage
+
+
+def _stands_alone(text: str, start: int) -> bool:
+    """Whether a command begins here that goes on to the end of its line or of its backticks: this is no sentence."""
+    line = text[max(text.rfind("\n", 0, start) + 1, start - 200) : start]
+    if line.endswith("`") or _BEFORE_COMMAND.fullmatch(line) is not None:
+        return True
+    *before, join, last = _JOINS.split(line) if _JOINS.search(line) else ("", "", line)
+    if not join or _BEFORE_COMMAND.fullmatch(last.strip(" \t")) is None:
+        return False
+    first = before[0].lstrip(" \t$")  # after a semicolon, a sentence may go on
+    return join != ";" or line.count("`") % 2 == 1 or _MANAGER.match(first) is not None
+
+
+def _command(text: Text, start: int, *, alone: bool) -> _Passage | None:
+    """The command that begins here, if it installs something."""
+    limit = min(start + (4096 if alone else _IN_SENTENCE), len(text.text))
+    end = _ENDS.search(text.text, start, limit)
+    raw = text.text[start : limit if end is None else end.start()]
     words = [word.strip("'\"") for word in raw.split()]
-    line = text.text[max(text.text.rfind("\n", 0, found.start()) + 1, found.start() - 200) : found.start()]
-    alone = _BEFORE_COMMAND.fullmatch(line) is not None or line.endswith("`")
     packages: tuple[Mapping[str, Any], ...] = ()
     caution = ""
     if alone:
@@ -175,6 +206,4 @@ def _command(text: Text, found: re.Match[str]) -> _Passage | None:
         caution = "" if packages else caution
     if not (packages or caution):
         return None
-    return _Passage(
-        text=text, start=found.start(), raw=raw, said=Findings(packages=packages, caution=caution)
-    )
+    return _Passage(text=text, start=start, raw=raw, said=Findings(packages=packages, caution=caution))
