@@ -18,7 +18,7 @@ from langgraph.types import Command
 from guardrail.errors import Denied
 from guardrail.guard import Guardrail
 from guardrail_langgraph.binding import Binding
-from guardrail_langgraph.hearing import hear
+from guardrail_langgraph.hearing import hear, note_written
 from guardrail_langgraph.places import Place, current_execution
 from guardrail_langgraph.questions import note_input
 
@@ -109,6 +109,10 @@ class _Start(BaseCallbackHandler):
             hear(self._guard, inputs, None if thread is None else str(thread))
         if parent_run_id is None or inputs is None or isinstance(inputs, Command):
             note_input(inputs)
+
+    def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the interface's names)
+        """See `hearing.note_written`."""
+        note_written(outputs)
 
 
 def with_net(callbacks: Any, net: Net) -> BaseCallbackManager:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -154,6 +154,18 @@ class Execution:
 _EXECUTION: ContextVar[Execution | None] = ContextVar("guardrail_langgraph_execution", default=None)
 
 
+_IN_FLIGHT: Final[set[int]] = set()
+"""The executions of this process, in whatever thread."""
+
+
+def may_be_inside() -> bool:
+    """Whether this code may belong to a guarded call without its context: a thread beside one that is being executed.
+
+    A bare thread copies no context, so it is not known who has started it. In the main thread it is.
+    """
+    return bool(_IN_FLIGHT) and current_thread() is not main_thread()
+
+
 def current_execution() -> Execution | None:
     """The guarded call that this code runs inside of, if any."""
     return _EXECUTION.get()
@@ -163,10 +175,12 @@ def current_execution() -> Execution | None:
 def executing(execution: Execution, run: Run) -> Generator[None]:
     """Make a guarded call the context of everything below."""
     token = _EXECUTION.set(execution)
+    _IN_FLIGHT.add(id(execution))
     try:
         with inside(run, execution.call.agent.chain):
             yield
     finally:
+        _IN_FLIGHT.discard(id(execution))
         _EXECUTION.reset(token)
 
 
