@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand, is_invalid_resume
 from langgraph.types import Interrupt
@@ -28,8 +28,6 @@ from guardrail_langgraph.codec import MessageCodec
 from guardrail_langgraph.hearing import hear_late
 from guardrail_langgraph.places import Execution, Place, current_execution, executing
 
-_CODEC: Final = MessageCodec()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -41,6 +39,7 @@ class Request:
         arguments: as the model wrote them.
         id: the tool-call id, with a number where several calls of one message share it.
         place: where the call is made.
+        before: the messages of the state that the tool is called with.
     """
 
     tool: BaseTool | None
@@ -48,6 +47,7 @@ class Request:
     arguments: Any
     id: str
     place: Place
+    before: tuple[BaseMessage, ...] = ()
 
 
 class Refused(Exception):
@@ -199,7 +199,7 @@ def walk(
         call=call,
         invoke=invoke_async if awaits else invoke,
         validate=arguments.validate,
-        codec=_CODEC,
+        codec=MessageCodec(request.before),
         status=_status,
         reworded=_reworded,
     )

@@ -7,7 +7,7 @@ cannot make anything else. A result that does not read back as it was is not kep
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
@@ -28,6 +28,7 @@ from langgraph.types import Command, Send
 from pydantic import ValidationError
 
 from guardrail.outcomes import readable
+from guardrail_langgraph.spoken import rebuilt, said_by
 
 _MESSAGES: Final[tuple[type[BaseMessage], ...]] = (
     AIMessage,
@@ -43,7 +44,15 @@ _TAG: Final = "$langgraph"
 
 
 class MessageCodec:
-    """Keeps what LangGraph tools return; satisfies `guardrail.outcomes.Codec`."""
+    """Keeps what LangGraph tools return; satisfies `guardrail.outcomes.Codec`.
+
+    Args:
+        before: the messages that the tool was called with. What it gives back of them was said before, by somebody
+            else: whose words those are is known from there.
+    """
+
+    def __init__(self, before: Iterable[BaseMessage] = ()) -> None:
+        self._before = {message.id: message for message in before if message.id is not None}
 
     def dump(self, value: Any) -> bytes | None:
         """JSON bytes, or None where the value has no form here that reads back as it was."""
@@ -62,52 +71,61 @@ class MessageCodec:
         return _read(json.loads(body))
 
     def content(self, value: Any) -> Any:
-        """What a model would read of it: the content of tool messages, and what a command adds to the state."""
-        return readable(_content(value))
+        """What a model would read of it: the content of messages, and what a command adds to the state."""
+        return readable(self._content(value))
 
     def replaced(self, value: Any, content: Any) -> Any:
         """The same messages and commands, with other content."""
-        return _replaced(value, content)
+        return self._replaced(value, content)
 
+    def _is_old(self, message: BaseMessage) -> bool:
+        """Whether this was said before the tool ran, in these words."""
+        known = self._before.get(message.id or "")
+        return known is not None and type(known) is type(message) and said_by(known) == said_by(message)
 
-def _content(value: Any) -> Any:
-    """What a model would read: of messages their content, of commands what they add to the state."""
-    if isinstance(value, ToolMessage):
-        return value.content
-    if isinstance(value, BaseMessage):
-        return None  # said before, or by somebody else: whose words those are is known from there
-    if isinstance(value, ParentCommand):
-        return _content(cast("Any", value).args[0])
-    if isinstance(value, Command):
-        return _content(value.update)
-    if isinstance(value, dict):
-        members = {key: _content(member) for key, member in cast("dict[Any, Any]", value).items()}
-        return {str(key): member for key, member in members.items() if member not in (None, [])}
-    if isinstance(value, list | tuple):
-        items = [_content(item) for item in cast("Sequence[Any]", value)]
-        return [item for item in items if item is not None]
-    return value
+    def _content(self, value: Any) -> Any:
+        """What a model would read: of messages their content, of commands what they add to the state."""
+        if isinstance(value, ToolMessage):
+            return value.content
+        if isinstance(value, BaseMessage):
+            return None if self._is_old(value) else said_by(value) or None
+        if isinstance(value, ParentCommand):
+            return self._content(cast("Any", value).args[0])
+        if isinstance(value, Command):
+            return self._content(value.update)
+        if isinstance(value, dict):
+            members = {key: self._content(member) for key, member in cast("dict[Any, Any]", value).items()}
+            return {str(key): member for key, member in members.items() if member not in (None, [])}
+        if isinstance(value, list | tuple):
+            items = [self._content(item) for item in cast("Sequence[Any]", value)]
+            return [item for item in items if item is not None]
+        return value
 
-
-def _replaced(value: Any, content: Any) -> Any:
-    """What `_content` left out stays as it is; where the content has another form, it takes the place of the value."""
-    if isinstance(value, ToolMessage):
-        return value.model_copy(update={"content": content, "artifact": None})
-    if isinstance(value, ParentCommand):
-        return ParentCommand(_replaced(cast("Any", value).args[0], content))
-    if isinstance(value, Command):
-        command = cast("Command[Any]", value)
-        return replace(command, update=_replaced(command.update, content))
-    if isinstance(value, dict) and isinstance(content, dict):
-        said = cast("dict[str, Any]", content)
-        members = cast("dict[Any, Any]", value).items()
-        return {
-            key: _replaced(member, said[str(key)]) if str(key) in said else member for key, member in members
-        }
-    if isinstance(value, list | tuple) and isinstance(content, list):
-        items, said_items = cast("Sequence[Any]", value), iter(cast("list[Any]", content))
-        return [item if _content(item) is None else _replaced(item, next(said_items, None)) for item in items]
-    return content
+    def _replaced(self, value: Any, content: Any) -> Any:
+        """What `_content` left out stays as it is; content of another form takes the place of the value."""
+        if isinstance(value, ToolMessage):
+            return value.model_copy(update={"content": content, "artifact": None})
+        if isinstance(value, BaseMessage):
+            return rebuilt(value, said_by(value), content, frozenset({value.name or ""}))
+        if isinstance(value, ParentCommand):
+            return ParentCommand(self._replaced(cast("Any", value).args[0], content))
+        if isinstance(value, Command):
+            command = cast("Command[Any]", value)
+            return replace(command, update=self._replaced(command.update, content))
+        if isinstance(value, dict) and isinstance(content, dict):
+            said = cast("dict[str, Any]", content)
+            members = cast("dict[Any, Any]", value).items()
+            return {
+                key: self._replaced(member, said[str(key)]) if str(key) in said else member
+                for key, member in members
+            }
+        if isinstance(value, list | tuple) and isinstance(content, list):
+            items, rest = cast("Sequence[Any]", value), iter(cast("list[Any]", content))
+            return [
+                item if self._content(item) is None else self._replaced(item, next(rest, None))
+                for item in items
+            ]
+        return content
 
 
 def _extras(message: ToolMessage) -> bool:

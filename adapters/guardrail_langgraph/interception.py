@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+from langchain_core.messages import BaseMessage
 from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
@@ -82,6 +83,7 @@ class GuardedExecute:
             arguments=called["args"],
             id=f"{called.get('id') or ''}{number}",
             place=Place.of(cast("Any", request).runtime.config),
+            before=_messages_of(request.state),
         )
 
     def _executing(self, request: ToolCallRequest) -> Callable[[dict[str, Any]], Any]:
@@ -113,6 +115,17 @@ class GuardedExecute:
     def _answer(self, request: ToolCallRequest, call: Call, outcome: Outcome) -> Any:
         called = request.tool_call
         return answer(self.binding.guard, call, outcome, name=called["name"], tool_call_id=called.get("id"))
+
+
+def _messages_of(state: object) -> tuple[BaseMessage, ...]:
+    """The messages of a graph's state, in whatever form it has."""
+    found: object = state
+    if isinstance(state, dict):
+        found = cast("dict[str, object]", state).get("messages")
+    elif not isinstance(state, list):
+        found = getattr(state, "messages", None)
+    items = cast("list[object]", found) if isinstance(found, list) else []
+    return tuple(item for item in items if isinstance(item, BaseMessage))
 
 
 def _judged(request: ToolCallRequest, arguments: dict[str, Any]) -> ToolCallRequest:

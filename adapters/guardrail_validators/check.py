@@ -60,6 +60,7 @@ class GuardrailsValidators:
     ) -> None:
         passed_on = {name: os.environ[name] for name in (*_PASSED_ON, *environment) if name in os.environ}
         loaded = [{"use": validator.use, "arguments": dict(validator.arguments)} for validator in validators]
+        self._asked = len(loaded)
         self._within = within
         self._worker = Worker(python or sys.executable, loaded, environment={**_OFFLINE, **passed_on})
         self._closed = weakref.finalize(self, self._worker.close)
@@ -79,7 +80,7 @@ class GuardrailsValidators:
         text = content if isinstance(content, str) else output.body.decode()
         try:
             said = self._worker.ask(text, self._within)
-            return _answer(said, text, spans=text is content)
+            return _answer(said, text, asked=self._asked, spans=text is content)
         except WorkerError as error:
             return Answer(verdict="error", message=str(error))
 
@@ -88,7 +89,7 @@ class GuardrailsValidators:
         self._closed()
 
 
-def _answer(said: Any, text: str, *, spans: bool) -> Answer:
+def _answer(said: Any, text: str, *, asked: int, spans: bool) -> Answer:
     """What the worker said, as an answer; `spans`: places in the text are places in the content."""
     try:
         broken = [item["validator"] for item in said if "error" in item]
@@ -99,7 +100,7 @@ def _answer(said: Any, text: str, *, spans: bool) -> Answer:
         ]  # fmt: skip
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise WorkerError("its worker said what is no answer") from error
-    if broken or len(failed) + len(passed) < len(said):
+    if broken or not len(failed) + len(passed) == len(said) == asked:
         return Answer(verdict="error", message=f"these could not look: {', '.join(broken)}")
     names = ", ".join(dict.fromkeys(item["validator"] for item in failed))
     return Answer(

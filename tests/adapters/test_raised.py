@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from guardrail_langgraph import guard_tool, wrap
 from guardrail_langgraph.testing import calling
-from langchain_core.messages import ToolMessage
-from langchain_core.tools import tool
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import InjectedToolCallId, tool
+from langgraph.prebuilt import InjectedState
+from langgraph.types import Command
 
 from guardrail.bundles import Bundle
 from guardrail.errors import Raised, Withheld
@@ -93,6 +95,27 @@ def test_a_message_of_an_error_that_a_tool_returns_is_replaced_whole(guard: Guar
     assert [(said.text, said.artifact) for said in tool_messages(result)] == [
         ('[{"text":"[redacted]","type":"text"}]', None)
     ]
+
+
+@tool
+def delegate(
+    tool_call_id: Annotated[str, InjectedToolCallId], state: Annotated[Any, InjectedState]
+) -> Command[Any]:
+    """Have another agent do it."""
+    answers = [ToolMessage("ok", tool_call_id=tool_call_id), AIMessage(f"key {TOKEN}"), HumanMessage("fine")]
+    return Command(update={"messages": [*state["messages"], *answers]})
+
+
+def test_what_a_command_adds_to_the_messages_is_reviewed_and_what_was_there_is_not(guard: Guardrail) -> None:
+    """Fails where only the message of the tool itself counts as what it has said."""
+    given: Any = {"messages": [HumanMessage(f"mine is {TOKEN}", id="0")]}
+    result = wrap(plain([delegate], [calling(("delegate", {})), "done"]), guard).invoke(given)
+    assert [said.text for said in result["messages"]] == [
+        f"mine is {TOKEN}", "", "ok", "key [redacted]", "fine", "done",
+    ]  # fmt: skip
+    (run,) = guard.ledger.runs()
+    said = [source.content for _, source in guard.ledger.sources(run.id, {}) if source.kind == "untrusted"]
+    assert said == [{"messages": ["ok", "key [redacted]", "fine"]}]
 
 
 @pytest.mark.parametrize(("word", "kind"), [("key", Raised), ("bad", Withheld)])
