@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from guardrail.boundary import Boundary, Money
@@ -21,7 +21,7 @@ from guardrail.budgets import Reservation
 from guardrail.calls import Call
 from guardrail.canonical import canonical, digest
 from guardrail.decisions import Decision, Reason
-from guardrail.errors import InvalidArguments
+from guardrail.errors import ConfigError, InvalidArguments, PolicyError
 from guardrail.facts.paths import is_inside
 from guardrail.policy import PolicyInput
 from guardrail.version import __version__
@@ -37,7 +37,31 @@ class Boundaries:
     def __init__(self, agents: Mapping[str, Boundary]) -> None:
         """Args: agents: id of the agent → its boundary."""
         self._agents = dict(agents)
-        self._revision = digest(canonical(self.bundle))
+        self._revision = self.revision_of(self.bundle)
+
+    @classmethod
+    def stored(cls, bundle: Mapping[str, Any]) -> Self:
+        """The boundaries again whose `bundle` was stored, to recompute what they decided.
+
+        Raises:
+            PolicyError: this is not what `Boundaries` store.
+        """
+        try:
+            return cls({agent: Boundary.from_json(stated) for agent, stated in bundle["boundaries"].items()})
+        except (AttributeError, KeyError, TypeError, ConfigError) as error:
+            raise PolicyError(f"what is stored are no boundaries: {error}") from error
+
+    @staticmethod
+    def revision_of(bundle: Mapping[str, Any]) -> str:
+        """The revision that a `bundle` has by what is in it, whatever reads it today.
+
+        Raises:
+            PolicyError: this is not what `Boundaries` store.
+        """
+        try:
+            return digest(canonical(dict(bundle)))
+        except InvalidArguments as error:
+            raise PolicyError(f"what is stored are no boundaries: {error.message}") from error
 
     @property
     def revision(self) -> str:

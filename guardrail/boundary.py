@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from guardrail.budgets import MAX_AMOUNT, millionths
 from guardrail.calls import Call
@@ -107,6 +107,13 @@ class Money:
             "unit": self.unit,
         }
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The budget again that `as_json` gave."""
+        whole, fraction = divmod(stored["millionths"], 1_000_000)
+        named = {name: value for name, value in stored.items() if name != "millionths"}
+        return cls(limit=f"{whole}.{fraction:06}", **named)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Boundary:
@@ -181,6 +188,18 @@ class Boundary:
             "calls_per_minute": self.calls_per_minute,
             "money": [money.as_json() for money in self.money],
         }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The boundary again that `as_json` gave: its roots lead where they led then."""
+        several = (name for name, value in stored.items() if isinstance(value, list))
+        read: dict[str, Any] = {**stored, **{name: tuple(stored[name]) for name in several}}
+        read |= {"paths": None, "money": tuple(map(Money.from_json, stored["money"]))}
+        boundary = cls(**read)
+        if stored["paths"] is not None:  # not to be resolved again: a root may be a link by now
+            roots = {name: Path(root) for name, root in stored["paths"].items()}
+            object.__setattr__(boundary, "paths", roots)
+        return boundary
 
 
 def _resolved(paths: Mapping[str, Path]) -> dict[str, Path]:

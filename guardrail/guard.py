@@ -90,7 +90,8 @@ class Guardrail(Saying):
         self._hide = check_pointers("hide", hide)
         policies = list(policy) if isinstance(policy, Sequence) else [policy]
         self.boundaries = boundaries
-        self.policy = AllOf([boundaries, *policies] if boundaries is not None else policies)
+        parts = [boundaries, *policies] if boundaries is not None else policies
+        self.policy = AllOf(parts, hide=self._hide)
         self._owned: list[Ledger | RegoPolicy | Registry | Voting] = []
         if not isinstance(ledger, Ledger):
             ledger = Ledger.open(ledger)
@@ -114,7 +115,6 @@ class Guardrail(Saying):
                 for title, declared in self._tools.items()
                 if declared.folder is not None
             },
-            hide=self._hide,
             clock=clock,
             checks=default_checks() if checks is None else checks,
         )

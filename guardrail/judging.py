@@ -37,9 +37,10 @@ from guardrail.voting import Voting
 _UNKEPT: Final = (
     "the policy that decided could not be stored: it is not the revision that the policy says it is"
 )
-_UNASKED: Final = Reason(
+UNASKED: Final = Reason(
     rule="guardrail.release", message="people were asked about this output, and nobody has to be any more"
 )
+"""Why an output goes on that had waited for people."""
 
 
 class Judge:
@@ -54,7 +55,6 @@ class Judge:
         voting: who may answer for agents.
         mode: `observe` decides and enforces nothing.
         folders: tool, as `server/name` → what its relative paths are relative to.
-        hide: JSON pointers into arguments that nothing may show.
         clock: the time; None = this computer's.
         checks: what looks at outputs, where a policy has something to say of them.
 
@@ -73,7 +73,6 @@ class Judge:
         voting: Voting,
         mode: Mode,
         folders: Mapping[str, Path],
-        hide: Sequence[str],
         clock: Callable[[], datetime] | None,
         checks: Sequence[ConfiguredCheck],
     ) -> None:
@@ -86,7 +85,6 @@ class Judge:
         self._voting = voting
         self._mode = mode
         self._folders = folders
-        self._hide = hide
         self._clock = clock or _utc_now
         self._checks = tuple(checks)
         self._are_quick = are_quick(self._checks)
@@ -108,9 +106,9 @@ class Judge:
     def decide(self, call: Call) -> Decision:
         """What the policies say of a call; nothing is stored."""
         given = self._given(call)
-        decision = self._decided(given)
+        decision = decision_about(given, self._policy)
         if decision.effect == "allow" and self._names.are_due(given.facts):
-            decision = self._decided(self._with_names(given))
+            decision = decision_about(self._with_names(given), self._policy)
         return decision
 
     def judge(self, call: Call, edited_by: str = "") -> Decided:
@@ -149,8 +147,7 @@ class Judge:
     def _said(self, call: Call) -> Decided:
         """To say something is no action: what becomes of it is decided at its output."""
         given, revision = self._given(call, network=False), self._policy.revision
-        reason = Reason(rule="guardrail.emit", message="what the user is told is decided as an output")
-        decision = Decision(effect="allow", reasons=(reason,), revision=revision)
+        decision = said(revision)
         if wrong := self._unkept(revision):
             decision = refuse("policy.error", wrong, revision=revision)
         return Decided(decision=decision, given=given.json, version=given.run.version)
@@ -239,10 +236,7 @@ class Judge:
         """The same about what was held, where nobody has to be asked any more, or where it is withheld by now."""
         decision = reviewed.decision
         if decision is None or (decision.effect != "allow" and reviewed.released != "withheld"):
-            spoken = () if decision is None else decision.reasons
-            decision = Decision(
-                effect="allow", reasons=(_UNASKED,), observed=spoken, revision=self._policy.revision
-            )
+            decision = unasked(decision, revision=self._policy.revision)
             if wrong := self._unkept(decision.revision):
                 decision = refuse("policy.error", wrong, revision=decision.revision)
         try:
@@ -296,20 +290,11 @@ class Judge:
             labels=self.origins.labels(call, run),
         )
 
-    def _decided(self, given: PolicyInput) -> Decision:
-        decision = self._policy.decide(given)
-        if given.point == "action":
-            opaque = tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque)
-            decision = attended(decision, opaque)
-        if self._hide:
-            decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
-        return decision
-
     def _stored(self, given: PolicyInput) -> tuple[Decision, PolicyInput]:
         """The decision, once the policy that made it is stored."""
-        decision = self._decided(given)
+        decision = decision_about(given, self._policy)
         if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
-            decision = self._decided(given)
+            decision = decision_about(given, self._policy)
             if wrong := self._unkept(decision.revision):
                 decision = refuse("policy.error", wrong, revision=decision.revision)
         return decision, given
@@ -327,6 +312,31 @@ class Judge:
         self._ledger.store_policy(revision, orjson.dumps(bundle, option=orjson.OPT_SORT_KEYS))
         self._kept.add(revision)
         return ""
+
+
+def decision_about(given: PolicyInput, policy: AllOf) -> Decision:
+    """What the policies say, at either point: what could not be understood is never allowed unattended."""
+    decision = policy.decide(given)
+    if given.point == "output":
+        return decision
+    return attended(decision, tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque))
+
+
+def said(revision: str) -> Decision:
+    """What is decided about saying something, before it is looked at what is said."""
+    reason = Reason(rule="guardrail.emit", message="what the user is told is decided as an output")
+    return Decision(effect="allow", reasons=(reason,), revision=revision)
+
+
+def unasked(decision: Decision | None, *, revision: str) -> Decision:
+    """What is decided about an output that people were asked about, where nobody has to be any more.
+
+    Args:
+        decision: what the policies say of it now; None = nobody says anything.
+        revision: theirs.
+    """
+    spoken = () if decision is None else decision.reasons
+    return Decision(effect="allow", reasons=(UNASKED,), observed=spoken, revision=revision)
 
 
 def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewed:

@@ -153,29 +153,36 @@ class Policy(Protocol):
 
 
 class AllOf:
-    """Several policies as one: the strictest answer wins. None at all is refused, not lenient."""
+    """Several policies as one: the strictest answer wins. None at all is refused, not lenient.
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    Args:
+        policies: who decides.
+        hide: JSON pointers into the arguments that nothing may show, whatever the policies say.
+    """
+
+    def __init__(self, policies: Sequence[Policy], *, hide: Sequence[str] = ()) -> None:
         if not policies:
             raise ConfigError(
                 "no policy is configured",
                 fix="name a policies folder or agents with boundaries in guardrail.toml",
             )
         self._policies = tuple(policies)
+        self._hide = tuple(hide)
 
     @property
     def revision(self) -> str:
-        """Digest over the revisions of the parts, in order."""
-        return _joined(*(_of(policy, _revision) for policy in self._policies))
+        """Digest over the revisions of the parts, in order, and what is hidden."""
+        return joined([_of(policy, _revision) for policy in self._policies], self._hide)
 
     @property
     def bundle(self) -> Mapping[str, Any]:
-        """The parts by their revision.
+        """The parts by their revision, and what is hidden.
 
         Raises:
             PolicyError: one of them cannot say what it is.
         """
-        return {"all_of": [_of(policy, _stated) for policy in self._policies]}
+        parts = [_of(policy, _stated) for policy in self._policies]
+        return {"all_of": parts, "hide": list(self._hide)} if self._hide else {"all_of": parts}
 
     @property
     def reviews(self) -> bool:
@@ -184,6 +191,12 @@ class AllOf:
 
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
+        decision = self._said(given)
+        if not self._hide:
+            return decision
+        return replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
+
+    def _said(self, given: PolicyInput) -> Decision:
         of_output = given.point == "output"
         said = [
             None if of_output and not _reviews(policy) else _asked(policy, given) for policy in self._policies
@@ -195,12 +208,23 @@ class AllOf:
             ]
         except PolicyError as error:
             return refuse("policy.error", error.message, fix=error.fix)
-        return strictest(filter(None, said), revision=_joined(*parts))
+        return strictest(filter(None, said), revision=joined(parts, self._hide))
+
+
+def joined(revisions: Sequence[str], hide: Sequence[str] = ()) -> str:
+    """The revision of several policies as one.
+
+    Args:
+        revisions: theirs, in order.
+        hide: what is hidden whatever they say.
+    """
+    return _joined(tuple(revisions), tuple(hide))
 
 
 @lru_cache(maxsize=64)
-def _joined(*revisions: str) -> str:
-    return digest(*(revision.encode() for revision in revisions))
+def _joined(revisions: tuple[str, ...], hide: tuple[str, ...]) -> str:
+    hidden = (digest(b"hide", *(pointer.encode() for pointer in hide)),) if hide else ()
+    return digest(*(part.encode() for part in (*revisions, *hidden)))
 
 
 def _reviews(policy: Policy) -> bool:

@@ -9,12 +9,21 @@ import pytest
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
 from guardrail.testing import ScriptedPolicy
+from tests.replay.scene import everything
 
 
 @pytest.fixture(name="ledger")
 def _ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(tmp_path / "guardrail.db") as ledger:
         yield ledger
+
+
+@pytest.fixture(name="original", scope="session")
+def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a history in which everything was decided that can be; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("history")
+    everything(folder)
+    return folder
 
 
 @pytest.fixture(name="guard_that")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.budgets import Reservation
 from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Decision, Reason
-from guardrail.errors import ConfigError
+from guardrail.errors import ConfigError, PolicyError
 from guardrail.facts import extract
 from guardrail.policy import PolicyInput, RunState
 
@@ -639,3 +640,60 @@ def test_another_agent_on_top_never_widens_what_may_be_done(declared: dict[str, 
     effects = [judged(boundaries, call(chain=chain[start:])).effect for start in range(len(chain))]
     allowed = [effect == "allow" for effect in effects]
     assert allowed == sorted(allowed)
+
+
+# --- stored and made again ----------------------------------------------------------------------------
+
+
+_NAMES = st.lists(st.sampled_from(["a", "b/c", "d/*", "send_money"]), max_size=3, unique=True).map(tuple)
+_BOUNDARY = st.builds(
+    Boundary,
+    tools=_NAMES,
+    delegate_tools=_NAMES,
+    paths=st.none() | st.dictionaries(st.sampled_from("xyz"), st.sampled_from([Path("/srv"), Path("/a/b")])),
+    hosts=st.none() | st.sampled_from([(), ("example.com",), ("*.example.com:8443",)]),
+    delegates=_NAMES,
+    depth=st.integers(0, 5),
+    hours=st.sampled_from([(), ("Mon-Fri 08:00-18:00 UTC",)]),
+    argument_bytes=st.none() | st.integers(0, 10_000),
+    calls_per_run=st.none() | st.integers(0, 10_000),
+    calls_per_minute=st.none() | st.integers(0, 10_000),
+    money=st.lists(
+        st.builds(
+            Money,
+            name=st.sampled_from("pqr"),
+            tool=st.sampled_from(["pay", "bank/*"]),
+            argument=st.sampled_from(["amount", "/items/*/amount"]),
+            limit=st.integers(0, 10**9) | st.sampled_from(["0.000001", "120.5", "99999999.999999"]),
+            per=st.sampled_from(["run", "day", "always"]),
+            unit=st.sampled_from(["", "EUR"]),
+        ),
+        unique_by=lambda money: money.name,
+        max_size=3,
+    ).map(tuple),
+)
+
+
+@given(agents=st.dictionaries(st.sampled_from(["a", "b", "c"]), _BOUNDARY))
+def test_boundaries_that_were_stored_are_made_again_as_they_were(agents: dict[str, Boundary]):
+    boundaries = Boundaries(agents)
+    stored = orjson.loads(orjson.dumps(boundaries.bundle))
+    again = Boundaries.stored(stored)
+    assert (again.bundle, again.revision) == (boundaries.bundle, boundaries.revision)
+    assert Boundaries.revision_of(stored) == boundaries.revision
+
+
+def test_a_root_that_was_stored_leads_where_it_led_then(tmp_path: Path):
+    (tmp_path / "then").mkdir()
+    stored = Boundaries({"a": Boundary(paths={"root": tmp_path / "then"})}).bundle
+    (tmp_path / "then").rmdir()
+    (tmp_path / "then").symlink_to(tmp_path)
+    assert Boundaries.stored(stored).bundle == stored
+
+
+@pytest.mark.parametrize(
+    "stored", [{}, {"boundaries": 1}, {"boundaries": {"a": {}}}, {"boundaries": {"a": {"x": 1}}}]
+)
+def test_what_are_no_boundaries_are_not_taken_for_some(stored: dict[str, Any]):
+    with pytest.raises(PolicyError, match="what is stored are no boundaries"):
+        Boundaries.stored(stored)

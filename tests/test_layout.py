@@ -1,6 +1,7 @@
 """The shape of the project: what may import what, how large a part may get, what ships."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,8 +22,8 @@ LINE = [
     "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
     "rego", "masking", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
     "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records", "proofs",
-    "ledger", "checkpointing", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "walks",
-    "saying", "drivers", "delivery", "resuming", "sinks",
+    "ledger", "checkpointing", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "replay",
+    "walks", "saying", "drivers", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 
@@ -93,6 +94,26 @@ def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of the body without the docstring."""
     body = node.body[1:] if ast.get_docstring(node) else node.body
     return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_a_replay_has_nothing_to_act_with():
+    """No tool, no driver that runs one, no ledger that writes: not even a name of theirs is imported."""
+    acting = ("guardrail.drivers", "guardrail.guard", "guardrail.functions", "guardrail.wrapping",
+              "guardrail.ledger.ledger", "guardrail.ledger.writer", "guardrail.ledger.leases")  # fmt: skip
+    found = {
+        f"{path.name} imports {name}"
+        for path in (ROOT / "guardrail" / "replay").rglob("*.py")
+        for name in imported(path)
+        if name in {*acting, "guardrail"}
+    }
+    written = {
+        path.name
+        for path in (ROOT / "guardrail" / "replay").rglob("*.py")
+        if re.search(
+            r"\b(Ledger|execute_async|from guardrail.execution import .*\bexecute)\b", path.read_text()
+        )
+    }
+    assert (found, written) == (set(), set())
 
 
 def test_every_adapter_ships_in_the_wheel_and_is_listed():

@@ -203,3 +203,21 @@ def test_those_that_are_not_asked_about_outputs_count_in_the_revision():
     decisions = [everybody.decide(asked), everybody.decide(replace(asked, point="output"))]
     assert [decision.revision for decision in decisions] == [everybody.revision] * 2
     assert [len(decision.reasons) for decision in decisions] == [2, 1]
+
+
+def test_what_is_hidden_whatever_the_policies_say_is_a_part_of_the_revision():
+    call = Call.of({}, run="r", id="1", agent=Agent(id="a"), tool=Tool(name="t"))
+    asked = PolicyInput(call=call, facts=Facts(), run=RunState(id="r", started=""), now="")
+    own = Own(replace(ALLOW, mask=("/b",)))
+    several = {hide: AllOf([own], hide=hide) for hide in ((), ("/a",), ("/b", "/a"), ("/a/b",))}
+    assert [policy.decide(asked).mask for policy in several.values()] == [
+        ("/b",), ("/b", "/a"), ("/b", "/a"), ("/b", "/a/b"),
+    ]  # fmt: skip
+    assert [policy.bundle.get("hide") for policy in several.values()] == [
+        None,
+        ["/a"],
+        ["/b", "/a"],
+        ["/a/b"],
+    ]
+    assert len({policy.revision for policy in several.values()}) == len(several)
+    assert all(policy.decide(asked).revision == policy.revision for policy in several.values())

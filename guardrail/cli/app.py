@@ -20,6 +20,7 @@ from guardrail.cli import (
     packages,
     policies,
     proofs,
+    replay,
     runs,
     service,
     slack,
@@ -102,6 +103,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "checkpoint": proofs.checkpoint,
         "prove": proofs.prove,
         "export": proofs.export,
+        "replay": replay.replay,
     },
 }
 for panel, commands in _COMMANDS.items():

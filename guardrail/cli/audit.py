@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +9,7 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import Output
+from guardrail.cli.progress import Progress, bar
 from guardrail.cli.proofs import kept_elsewhere
 from guardrail.visible import visible
 
@@ -27,10 +25,7 @@ def verify(
     anchors: Annotated[
         bool, typer.Option("--anchors", help="Ask wherever [checkpoints.anchors] keeps them.")
     ] = False,
-    progress: Annotated[
-        bool | None,
-        typer.Option("--progress/--no-progress", help="A bar on standard error. Left out: on a terminal."),
-    ] = None,
+    progress: Progress = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
@@ -45,7 +40,7 @@ def verify(
     told = settings.checkpoints
     keys = told.keys(settings.folder) if told is not None else None
     kept = kept_elsewhere(settings, checkpoint or (), anchors=anchors) if checkpoint or anchors else ()
-    with _bar(shown=sys.stderr.isatty() if progress is None else progress) as advance:
+    with bar("Verifying", shown=progress) as advance:
         found = verify_ledger(settings.ledger_path, key=key, keys=keys, kept=kept, progress=advance)
     output = Output(color=color)
     if as_json:
@@ -71,24 +66,3 @@ def verify(
                     "Whoever could rewrite the whole file could rewrite these heads too: keep a copy elsewhere."
                 )
     found.require()  # names the first bad record
-
-
-@contextmanager
-def _bar(*, shown: bool) -> Generator[Callable[[int, int], None] | None]:
-    """A progress bar on standard error, and what moves it."""
-    if not shown:
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415  only where it is drawn
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (
-        TextColumn("Verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("records"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, force_terminal=True)) as bars:
-        task = bars.add_task("verify", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -127,7 +127,7 @@ def _policies(config: Config) -> Iterator[Sign]:
             yield Sign(
                 about="policies", state="warning", text="none are configured: the boundaries alone decide"
             )
-        revision = AllOf([config.boundaries(), *rego]).revision
+        revision = AllOf([config.boundaries(), *rego], hide=config.masking.hide).revision
         yield Sign(about="policy revision", state="ok", text=revision)
     except GuardrailError as error:
         yield Sign(

@@ -85,6 +85,19 @@ class RegoPolicy:
         except (KeyError, TypeError) as error:
             raise PolicyError(f"what is stored is not an embedded Rego policy: {error}") from error
 
+    @staticmethod
+    def revision_of(bundle: Mapping[str, Any]) -> str:
+        """The revision that a stored `bundle` has by what is in it, whatever reads it today.
+
+        Raises:
+            PolicyError: this is not what a `RegoPolicy` stores.
+        """
+        named = {**bundle, "rego": Bundle.from_json(bundle.get("rego")).revision}
+        try:
+            return digest(canonical(named))
+        except InvalidArguments as error:
+            raise PolicyError(f"what is stored is not an embedded Rego policy: {error.message}") from error
+
     @property
     def revision(self) -> str:
         """Digest over `bundle`: the modules and data, the settings, and the versions that read them."""
@@ -154,11 +167,10 @@ class RegoPolicy:
             "interpreter": interpreter_version(),
             "guardrail": __version__,
         }
-        named = {**stored, "rego": bundle.revision}
         return _Active(
             deciding=settled(bundle),
             stored=stored,
-            revision=digest(canonical(named)),
+            revision=digest(canonical({**stored, "rego": bundle.revision})),
             reviews=any(_OF_OUTPUTS.search(source) for source in bundle.rules.values()),
         )
 

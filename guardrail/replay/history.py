@@ -1,0 +1,191 @@
+"""The history: what a ledger has recorded, read page by page, with its details opened.
+
+A history is only where to read and what of it, so it can be sent to other processes, each of which reads a stretch of
+it by itself. Reading takes the same memory however long the history is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+from sqlalchemy import bindparam, select
+
+from guardrail.errors import VerificationFailed
+from guardrail.ledger import schema
+from guardrail.ledger.connection import Connection, reading_only
+from guardrail.ledger.schema import PLACES
+from guardrail.ledger.statements import text
+from guardrail.records import Kind
+from guardrail.sealing import SealingKey
+
+_PAGE: Final = 500
+_END: Final = 1 << 62
+_records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
+_RECORDS: Final = (
+    select(_records.id, _records.kind, _records.body, _sealed.key_id, _sealed.body)
+    .join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
+    .where(_records.id >= bindparam("first"), _records.id < bindparam("end"))
+    .order_by(_records.id)
+    .limit(_PAGE)
+)
+_ALL: Final = text(_RECORDS)
+_OF_A_RUN: Final = text(_RECORDS.where(_records.run == bindparam("run")))
+_SIZES: Final = text(select(_logs.id, _logs.size).order_by(_logs.id))
+_RUNS: Final = text(select(schema.runs.c.id))
+
+Gone = Literal["erased", "closed", "changed"]
+"""Why a detail cannot be read: there is none any more, another key sealed it, or it is not what was sealed."""
+
+
+Wanted = Callable[[Kind, Mapping[str, Any]], bool]
+"""Whether a record of a kind, which says this, is wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One record of a history.
+
+    Attributes:
+        log: number of its log, and
+        sequence: its place there.
+        kind: what it is about.
+        fields: what the record says.
+        detail: what was sealed beside it; None where nothing was, or nothing can be read.
+        gone: why nothing can be read, where something was sealed.
+    """
+
+    log: int
+    sequence: int
+    kind: Kind
+    fields: Mapping[str, Any]
+    detail: Mapping[str, Any] | None = None
+    gone: Gone | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stretch:
+    """Consecutive places of one log, or all of all logs: ids of records, from `first` up to, not including, `end`."""
+
+    first: int = 0
+    end: int = _END
+
+    def __len__(self) -> int:
+        """How many places."""
+        return self.end - self.first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Where to read, and what of it.
+
+    Attributes:
+        path: the database file.
+        key: the file with the key that opens details; None = nobody holds it.
+        run: only this run.
+        since: only what was recorded at or after this moment, as records write it (RFC 3339, UTC, milliseconds).
+    """
+
+    path: Path
+    key: Path | None = None
+    run: str | None = None
+    since: str = ""
+
+    def of(self, run: str) -> History:
+        """The same of one run."""
+        return replace(self, run=run)
+
+    def sealing_key(self) -> SealingKey | None:
+        """The key.
+
+        Raises:
+            LedgerUnavailable: its file cannot be read.
+        """
+        return None if self.key is None else SealingKey.read(self.key)
+
+    def runs(self) -> tuple[str, ...]:
+        """The ids of all runs of the ledger.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+        """
+        with reading_only(self.path) as connection:
+            return tuple(run for (run,) in connection.execute(_RUNS).fetchall())
+
+    def stretches(self, size: int) -> tuple[Stretch, ...]:
+        """All of it, in pieces of `size` places at most; a single run is one piece, which an index finds.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+        """
+        if self.run is not None:
+            return (Stretch(),)
+        with reading_only(self.path) as connection:
+            logs = connection.execute(_SIZES).fetchall()
+        return tuple(
+            Stretch((log << PLACES) + start, (log << PLACES) + min(start + size, places))
+            for log, places in logs
+            for start in range(0, places, size)
+        )
+
+    @contextmanager
+    def opened(self) -> Generator[Reading]:
+        """A connection that may only read, and what reads through it.
+
+        Raises:
+            LedgerUnavailable: the file, or that of the key, cannot be read.
+        """
+        key = self.sealing_key()
+        with reading_only(self.path) as connection:
+            yield Reading(self, connection, key)
+
+
+class Reading:
+    """A history that is being read.
+
+    Attributes:
+        connection: through which.
+    """
+
+    def __init__(self, history: History, connection: Connection, key: SealingKey | None) -> None:
+        self.connection = connection
+        self._history = history
+        self._key = key
+
+    def entries(self, stretch: Stretch, wanted: Wanted) -> Iterator[Entry | None]:
+        """The records of a stretch, in its order; those that are not wanted, or from before the moment, as None."""
+        first, run, since = stretch.first, self._history.run, self._history.since
+        while True:
+            given = (first, stretch.end) if run is None else (first, stretch.end, run)
+            page = self.connection.execute(_ALL if run is None else _OF_A_RUN, given).fetchall()
+            for number, kind, body, key_id, sealed in page:
+                fields: dict[str, Any] = orjson.loads(body)
+                if fields["at"] >= since and wanted(kind, fields):
+                    yield self._entry(number, kind, fields, key_id, sealed)
+                else:
+                    yield None
+            if len(page) < _PAGE:
+                return
+            first = page[-1][0] + 1
+
+    def _entry(
+        self, number: int, kind: Kind, fields: Mapping[str, Any], key_id: str | None, sealed: bytes | None
+    ) -> Entry:
+        detail: Mapping[str, Any] | None = None
+        gone: Gone | None = None
+        commitment = fields["detail"]
+        if commitment is not None and sealed is None:
+            gone = "erased"
+        elif sealed is not None and (self._key is None or key_id != self._key.id):
+            gone = "closed"
+        elif sealed is not None and self._key is not None:
+            try:
+                detail = orjson.loads(self._key.unseal(sealed, commitment or ""))
+            except VerificationFailed:
+                gone = "changed"
+        log, sequence = number >> PLACES, number & ((1 << PLACES) - 1)
+        return Entry(log=log, sequence=sequence, kind=kind, fields=fields, detail=detail, gone=gone)
