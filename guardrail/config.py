@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -191,18 +191,29 @@ class Config(BaseSettings):
     @property
     def policy_paths(self) -> tuple[Path, ...]:
         """Folders of the policy bundle, absolute."""
-        own = tuple(self.folder / path for path in self.policies.paths)
-        return own if self.policies.picked is None else (shipped_folder(), *own)
+        return self._with_shipped(self.own_policy_paths)
 
-    def bundle(self) -> Bundle | None:
+    @property
+    def own_policy_paths(self) -> tuple[Path, ...]:
+        """Those of them that are one's own."""
+        return tuple(self.folder / path for path in self.policies.paths)
+
+    def _with_shipped(self, own: Sequence[Path]) -> tuple[Path, ...]:
+        return tuple(own) if self.policies.picked is None else (shipped_folder(), *own)
+
+    def bundle(self, own: Sequence[Path] | None = None) -> Bundle | None:
         """The policies: the shipped packs that are picked, and one's own; None where there are neither.
 
         Where nobody has picked any, and the file has `[outputs]`, the pack that decides about outputs is among them.
 
+        Args:
+            own: folders in place of one's own that are configured.
+
         Raises:
             PolicyError: they cannot be read.
         """
-        paths, picked = self.policy_paths, self.policies.picked
+        paths = self._with_shipped(self.own_policy_paths if own is None else own)
+        picked = self.policies.picked
         if self.policies.packs is None and picked is not None and "outputs" in self.model_fields_set:
             picked = (*picked, "outputs")
         return Bundle.from_directory(*paths, packs=picked) if paths else None

@@ -1,21 +1,31 @@
-"""`replay`: what was decided, decided again."""
+"""`replay`: what was decided, decided again, as it was or under other policies."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load, only
-from guardrail.cli.output import Output
 from guardrail.cli.progress import Progress, bar
-from guardrail.visible import visible
+from guardrail.cli.replayed import Asked, recompute_and_tell, what_if_and_tell
 
 if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.replay.history import History
-    from guardrail.replay.recompute import Difference, Recomputation
+
+
+class FailOn(StrEnum):
+    """What makes a what-if end with exit code 1."""
+
+    NEWLY_ALLOWED = "newly-allowed"
+    NEWLY_DENIED = "newly-denied"
+    NEWLY_ASKED = "newly-asked"
+    UNREACHABLE = "unreachable"
+    CANNOT_SAY = "cannot-say"
 
 
 def replay(
@@ -23,6 +33,18 @@ def replay(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Decide again from what is stored: is it the same?")
     ] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy", metavar="DIR", help="What if these were the policies, in place of one's own."
+        ),
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--from", metavar="REV", help="Compare the policies of a Git revision …")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--to", metavar="REV", help="… with those of another one.")
+    ] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run.")] = None,
     since: Annotated[
         str | None,
@@ -31,28 +53,45 @@ def replay(
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of it, as where nothing is chosen.")] = False,
-    processes: Annotated[int, typer.Option("--processes", min=1, metavar="N", help="How many work.")] = 1,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write a summary for a pull request.")
+    ] = None,
+    fail_on: Annotated[
+        list[FailOn] | None, typer.Option("--fail-on", help="Exit code 1 where there is any; repeatable.")
+    ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, metavar="N", help="How many recompute.")
+    ] = 1,
     progress: Progress = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
-    """Decide again what was decided. Nothing is run, nothing is written."""
-    from guardrail.replay.pool import recompute_all  # noqa: PLC0415  SQLAlchemy, cryptography: help does without
-
-    if not recompute:
-        raise typer.BadParameter("say what to do: --recompute")
+    """Decide again what was decided: as it was, or under other policies. Nothing is run, nothing is written."""
     if sum((run is not None, since is not None, everything)) > 1:
         raise typer.BadParameter("--run, --since and --all exclude each other")
-    history = _history(load(config), run, since)
-    with bar("Recomputing", shown=progress) as advance:
-        found = recompute_all(history, processes=processes, progress=advance)
-    output = Output(color=color)
-    if as_json:
-        output.document(found.as_json())
-    else:
-        _tell(output, found)
-    found.require()  # names the first record
+    others = policy, before, after, html, markdown, fail_on
+    if recompute and any(option is not None for option in others):
+        raise typer.BadParameter(
+            "--recompute goes by the stored policies: it takes no others, and writes no page"
+        )
+    if (before is None) != (after is None) or (policy is not None and after is not None):
+        raise typer.BadParameter("give either --policy, or both --from and --to")
+    settings = load(config)
+    history = _history(settings, run, since)
+    asked = Asked(as_json=as_json, color=color)
+    with bar("Replaying", shown=progress) as advance:
+        if recompute:
+            told = recompute_and_tell(history, asked, processes=processes, progress=advance)
+        else:
+            told = what_if_and_tell(
+                history, settings, asked, policy=policy, revisions=None if before is None else (before, after or ""),
+                pages={"html": html, "markdown": markdown}, fail_on=fail_on or (), progress=advance,
+            )  # fmt: skip
+    told()
 
 
 def _history(config: Config, run: str | None, since: str | None) -> History:
@@ -66,9 +105,8 @@ def _history(config: Config, run: str | None, since: str | None) -> History:
     )
     if run is None:
         return history
-    return history.of(
-        only("run", run, ((id_, id_) for id_ in history.runs()), fix="list them: guardrail runs")
-    )
+    runs = history.runs()
+    return history.of(only("run", run, ((id_, id_) for id_ in runs), fix="list them: guardrail runs"))
 
 
 def _moment(text: str) -> str:
@@ -87,32 +125,3 @@ def _moment(text: str) -> str:
             f"{text!r} is neither a moment (2026-01-31T12:00:00Z) nor a duration (7d)"
         ) from error
     return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-
-
-def _tell(output: Output, found: Recomputation) -> None:
-    for difference in found.differences:
-        _tell_difference(output, difference)
-    for change in found.changed:
-        output.line(f"Since then: {change}.", style="yellow")
-    for why, count in found.unsaid.items():
-        output.line(f"Cannot say of {count:,}: {visible(why)}.")
-    if found.own:
-        output.line(f"Cannot say of {found.own:,}: guardrail refused by itself, no policy was asked.")
-    if found.closed:
-        output.line(f"Cannot say of {found.closed:,}: another key sealed it.")
-    if found.erased:
-        output.line(f"Cannot say of {found.erased:,}: it was erased.")
-    if found.ok:
-        output.line(f"Recomputed: {found.claim}.", style="green")
-
-
-def _tell_difference(output: Output, difference: Difference) -> None:
-    output.line(f"{visible(str(difference))} (run {visible(difference.run)}, {difference.call})", style="red")
-    for name, decision in (("recorded", difference.recorded), ("recomputed", difference.recomputed)):
-        if decision is not None:
-            output.line(f"{name}: {_shortly(decision)}", indent=4)
-
-
-def _shortly(decision: Any) -> str:
-    reasons = "; ".join(f"{reason['message']} [{reason['rule']}]" for reason in decision["reasons"])
-    return f"{decision['effect']}: {visible(reasons)}"

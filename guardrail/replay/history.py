@@ -6,9 +6,10 @@ it by itself. Reading takes the same memory however long the history is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from heapq import merge
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,6 +25,8 @@ from guardrail.records import Kind
 from guardrail.sealing import SealingKey
 
 _PAGE: Final = 500
+_PAGE_OF_EACH: Final = 50
+"""Records that are read of a log at once where all logs are read together."""
 _END: Final = 1 << 62
 _records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
 _RECORDS: Final = (
@@ -31,7 +34,7 @@ _RECORDS: Final = (
     .join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
     .where(_records.id >= bindparam("first"), _records.id < bindparam("end"))
     .order_by(_records.id)
-    .limit(_PAGE)
+    .limit(bindparam("page"))
 )
 _ALL: Final = text(_RECORDS)
 _OF_A_RUN: Final = text(_RECORDS.where(_records.run == bindparam("run")))
@@ -158,17 +161,30 @@ class Reading:
 
     def entries(self, stretch: Stretch, wanted: Wanted) -> Iterator[Entry | None]:
         """The records of a stretch, in its order; those that are not wanted, or from before the moment, as None."""
+        yield from self._entries(stretch, wanted, _PAGE)
+
+    def in_order(self, wanted: Wanted) -> Iterator[Entry]:
+        """The wanted records of all logs in the order in which they were written, as far as their times tell it.
+
+        Within one run it is exactly that order: a run counts its changes. All of them have to be wanted.
+        """
+        logs = [number for number, _ in self.connection.execute(_SIZES).fetchall()]
+        stretches = [Stretch(log << PLACES, (log + 1) << PLACES) for log in logs]
+        each = [filter(None, self._entries(stretch, wanted, _PAGE_OF_EACH)) for stretch in stretches]
+        return _counted(merge(*each, key=_when))
+
+    def _entries(self, stretch: Stretch, wanted: Wanted, size: int) -> Iterator[Entry | None]:
         first, run, since = stretch.first, self._history.run, self._history.since
         while True:
             given = (first, stretch.end) if run is None else (first, stretch.end, run)
-            page = self.connection.execute(_ALL if run is None else _OF_A_RUN, given).fetchall()
+            page = self.connection.execute(_ALL if run is None else _OF_A_RUN, (*given, size)).fetchall()
             for number, kind, body, key_id, sealed in page:
                 fields: dict[str, Any] = orjson.loads(body)
                 if fields["at"] >= since and wanted(kind, fields):
                     yield self._entry(number, kind, fields, key_id, sealed)
                 else:
                     yield None
-            if len(page) < _PAGE:
+            if len(page) < size:
                 return
             first = page[-1][0] + 1
 
@@ -189,3 +205,31 @@ class Reading:
                 gone = "changed"
         log, sequence = number >> PLACES, number & ((1 << PLACES) - 1)
         return Entry(log=log, sequence=sequence, kind=kind, fields=fields, detail=detail, gone=gone)
+
+
+def _when(entry: Entry) -> str:
+    at: str = entry.fields["at"]
+    return at
+
+
+def _counted(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same, each run in its own order: what comes too early, in the same millisecond, waits."""
+    following: dict[str, int] = {}
+    waiting: dict[str, dict[int, Entry]] = {}
+    for entry in entries:
+        run: str | None = entry.fields.get("run")
+        place: int | None = entry.fields.get("position")
+        if run is None or place is None:
+            if entry.kind == "begun" and run is not None:
+                following[run] = 1
+            yield entry
+            continue
+        waits = waiting.setdefault(run, {})
+        waits[place] = entry
+        expected: int = following.get(run, place)  # where the beginning was pruned, it begins here
+        while expected in waits:
+            yield waits.pop(expected)
+            expected += 1
+        following[run] = expected
+    for waits in waiting.values():
+        yield from (waits[place] for place in sorted(waits))

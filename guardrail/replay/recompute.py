@@ -22,18 +22,6 @@ from guardrail.replay.history import Entry, Gone, History, Reading, Stretch
 from guardrail.replay.policies import Policies
 from guardrail.replay.recorded import Recorded, decision_in, input_of, may_decide
 
-_OWN: Final[frozenset[ReasonCode]] = frozenset(
-    {
-        "arguments.invalid",
-        "tool.unknown",
-        "obligation.failed",
-        "approval.edited",
-        "call.inside",
-        "guard.error",
-        "ledger",
-    }
-)
-"""Codes of refusals that are guardrail's own: no policy was asked, or what it said could not be done."""
 _TIMEOUT: Final[ReasonCode] = "policy.timeout"
 _CHANGED: Final = "its sealed detail does not open: it was changed"
 _WITHHELD: Final = "about an output that was withheld or changed, which is not kept"
@@ -209,8 +197,7 @@ class _Tally:
 
     def _again(self, recorded: Recorded) -> None:
         decision = recorded.decision
-        codes = {reason["code"] for reason in decision["reasons"]}
-        if decision["effect"] == "deny" and codes <= _OWN:
+        if recorded.is_own:
             self._own += 1
             return
         rebuilt = self._policies.of(decision["revision"])
@@ -223,15 +210,15 @@ class _Tally:
             self._unsaid[_WITHHELD] += 1
         else:
             try:
-                self._compare(recorded, again(recorded, rebuilt.policy), codes)
+                self._compare(recorded, again(recorded, rebuilt.policy))
             except (CallError, KeyError, TypeError):
                 self._unsaid[_OTHER_FORM] += 1
 
-    def _compare(self, recorded: Recorded, decision: Decision, codes: set[str]) -> None:
+    def _compare(self, recorded: Recorded, decision: Decision) -> None:
         then, now = recorded.decision, orjson.loads(orjson.dumps(decision))
         if then == now:
             self._equal += 1
-        elif _TIMEOUT in codes or any(reason.code == _TIMEOUT for reason in decision.reasons):
+        elif any(reason["code"] == _TIMEOUT for reason in (*then["reasons"], *now["reasons"])):
             self._unsaid[_TOOK_LONG] += 1
         else:
             names = ", ".join(name for name in now if now[name] != then.get(name))

@@ -10,6 +10,7 @@ import orjson
 
 from guardrail.calls import Agent, Call, Principal, Tool
 from guardrail.canonical import canonical
+from guardrail.decisions import ReasonCode
 from guardrail.facts import Facts
 from guardrail.policy import Output, PolicyInput, RunState
 from guardrail.records import Kind
@@ -20,6 +21,13 @@ _CALLS: Final[frozenset[Kind]] = frozenset({"admitted", "asked", "denied"})
 """Kinds of records that hold a decision about a call."""
 _REVIEWS: Final[frozenset[Kind]] = frozenset({"settled", "late"})
 """Kinds of records that may hold one about what it returned."""
+_OWN: Final[frozenset[ReasonCode]] = frozenset(
+    {
+        "arguments.invalid", "tool.unknown", "obligation.failed", "approval.edited", "call.inside", "guard.error",
+        "ledger",
+    }
+)  # fmt: skip
+"""Codes of refusals that are guardrail's own."""
 _NULL_BYTES: Final = len(b"null")
 
 
@@ -36,6 +44,13 @@ class Recorded:
     entry: Entry
     given: Mapping[str, Any]
     decision: Mapping[str, Any]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether guardrail refused by itself: no policy was asked, or what it said could not be done."""
+        return self.decision["effect"] == "deny" and all(
+            reason["code"] in _OWN for reason in self.decision["reasons"]
+        )
 
     @property
     def is_without_content(self) -> bool:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import pytest
@@ -66,13 +67,12 @@ def test_a_part_of_the_history_may_be_chosen(folder: Path, document: Document, c
 def test_processes_and_a_bar_change_nothing(folder: Path, guardrail: Guardrail):
     result = guardrail("replay", "--recompute", "--progress", "--processes", "2")
     assert result.stdout == guardrail("replay", "--recompute").stdout
-    assert "Recomputing" in result.stderr
+    assert "Replaying" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ((), "say what to do: --recompute"),
         (("--recompute", "--all", "--run", "calls"), "exclude each other"),
         (("--recompute", "--since", "noon"), "'noon' is neither a moment"),
     ],
@@ -95,3 +95,151 @@ def test_without_the_key_nothing_can_be_said(folder: Path, guardrail: Guardrail)
     result = guardrail("replay", "--recompute")
     assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr.startswith("the sealing key ")
+
+
+# --- what if --------------------------------------------------------------------------------------------
+
+RULE = """package guardrail.rules.small
+
+deny contains {"rule": "small.much", "message": "more than 20"} if {
+    input.tool.name == "send"
+    not modest
+}
+
+modest if {
+    is_number(input.arguments.amount)
+    input.arguments.amount <= 20
+}
+
+allow contains {"rule": "small.fine", "message": "fine"} if true
+"""
+WHAT_IF = """
+[policies]
+shipped = false
+paths = ["policies"]
+[agents.payer]
+tools = ["send", "read", "say"]
+[agents.boss]
+delegate_tools = ["*"]
+delegates = ["payer"]
+[tools.send]
+trust = "trusted"
+[tools.say]
+trust = "trusted"
+"""
+
+
+@pytest.fixture(name="policies")
+def _policies(folder: Path) -> Path:
+    """The folder of policies of a configuration that names one."""
+    (folder / "guardrail.toml").write_text(CONFIG + WHAT_IF, encoding="utf-8")
+    policies = folder / "policies"
+    policies.mkdir()
+    (policies / "small.rego").write_text(RULE.replace("20", "100"), encoding="utf-8")
+    return policies
+
+
+@pytest.fixture(name="strict")
+def _strict(policies: Path) -> Path:
+    """Another folder, whose rule is stricter."""
+    strict = policies.parent / "strict"
+    strict.mkdir()
+    (strict / "small.rego").write_text(RULE, encoding="utf-8")
+    return strict
+
+
+def test_other_policies_are_compared_with_what_was_recorded(
+    strict: Path, guardrail: Guardrail, document: Document
+):
+    found = document("replay", "--policy", str(strict), "--run", "budgets")
+    assert (found["now"], found["before"], found["runs"]) == (str(strict), "what was recorded", 1)
+    assert {verdict: count for verdict, count in found["counts"].items() if count} == {
+        "newly denied": 1,
+        "unreachable": 4,
+    }
+    assert (found["by_rule"], found["by_tool"], found["by_agent"]) == (
+        {"small.much": {"newly denied": 1}},
+        {"local/send": {"newly denied": 1}},
+        {"payer": {"newly denied": 1}},
+    )
+    lines = guardrail("replay", "--policy", str(strict), "--run", "budgets").stdout.splitlines()
+    assert lines[0] == f"What if: {strict}, compared with what was recorded."
+    assert lines[-2:] == [
+        "    before: allowed: within the boundaries of every agent of the chain [boundary.within]; fine [own.fine]",
+        "    now: denied: more than 20 [small.much]",
+    ]
+
+
+def test_a_configuration_is_a_candidate_too(policies: Path, document: Document):
+    tight = policies.parent / "tight.toml"
+    tight.write_text(
+        (policies.parent / "guardrail.toml").read_text() + "[agents.payer.budgets]\ncalls_per_run = 0\n"
+    )
+    assert document("replay", "--run", "budgets")["counts"]["newly denied"] == 0
+    found = document("replay", "--run", "budgets", "--config", str(tight))
+    assert (found["counts"]["newly denied"], list(found["by_rule"])) == (1, ["guardrail.budget"])
+
+
+@pytest.mark.parametrize(("unwanted", "code"), [("newly-denied", 1), ("newly-allowed", 0), ("cannot-say", 0)])
+def test_what_nobody_wants_fails(strict: Path, guardrail: Guardrail, unwanted: str, code: int):
+    result = guardrail("replay", "--policy", str(strict), "--run", "budgets", "--fail-on", unwanted)
+    assert (result.exit_code, result.stderr) == (code, "Not wanted: 1 newly denied\n" if code else "")
+
+
+def test_pages_are_written(strict: Path, guardrail: Guardrail):
+    result = guardrail("replay", "--policy", str(strict), "--html", "page.html", "--markdown", "summary.md")
+    assert result.exit_code == 0
+    assert Path("page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert Path("summary.md").read_text(encoding="utf-8").startswith(f"### What if: `{strict}`")
+    result = guardrail("replay", "--policy", str(strict), "--html", "nowhere/page.html")
+    assert (result.exit_code, "cannot be written: No such file" in result.stderr) == (2, True)
+
+
+def git(*arguments: str) -> None:
+    who = ("-c", "user.name=Anna", "-c", "user.email=anna@example.com", "-c", "commit.gpgsign=false")
+    run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+def test_two_revisions_of_the_policies_are_compared_with_each_other(
+    policies: Path, guardrail: Guardrail, document: Document
+):
+    git("init", "-q")
+    git("add", "policies")
+    git("commit", "-qm", "lenient")
+    git("tag", "lenient")
+    (policies / "small.rego").write_text(RULE, encoding="utf-8")
+    git("commit", "-qam", "strict")
+    (policies / "small.rego").write_text(
+        "not even Rego", encoding="utf-8"
+    )  # what is there now does not count
+    found = document("replay", "--from", "lenient", "--to", "HEAD", "--run", "budgets")
+    assert (found["before"], found["now"]) == ("policies of lenient", "policies of HEAD")
+    assert found["counts"]["newly denied"] == 1
+    assert found["flips"][0]["before"]["reasons"][-1] == {"rule": "small.fine", "message": "fine"}
+    assert document("replay", "--from", "HEAD", "--to", "HEAD")["flips"] == []
+    for revision in ("nowhere", "--output=/tmp/x"):
+        result = guardrail("replay", "--from", "lenient", f"--to={revision}")
+        assert (result.exit_code, f"cannot be read as of {revision}: " in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--recompute", "--policy", "x"), "it takes no others"),
+        (("--from", "x"), "give either --policy, or both --from and --to"),
+        (("--policy", "x", "--from", "x", "--to", "y"), "give either --policy, or both --from and --to"),
+    ],
+)
+def test_what_excludes_each_other_is_said(
+    folder: Path, guardrail: Guardrail, given: tuple[str, ...], said: str
+):
+    result = guardrail("replay", *given)
+    assert (result.exit_code, said in " ".join(result.stderr.replace("│", " ").split())) == (2, True)
+
+
+def test_revisions_need_policies_of_ones_own(folder: Path, guardrail: Guardrail):
+    result = guardrail("replay", "--from", "x", "--to", "y")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        2,
+        "the configuration names no policies of one's own, so no revision has any",
+    )

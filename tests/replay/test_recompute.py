@@ -247,18 +247,35 @@ def watch(event, given):
 
 sys.addaudithook(watch)
 
-from guardrail.replay.pool import recompute_all
 from tests.replay.scene import history
 
-found = recompute_all(history(Path(sys.argv[1])))
+read = history(Path(sys.argv[1]))
+"""
+RECOMPUTED = """
+from guardrail.replay.pool import recompute_all
+
+found = recompute_all(read)
 print(found.ok, found.equal > 0, acted)
+"""
+WALKED = """
+from dataclasses import replace
+from guardrail.replay.what_if import what_if
+from tests.replay.playing import Rules
+from tests.replay.scene import TOOLS
+
+knobs = {"much": 50, "half": 20, "label": True, "calls": 99, "spent": 0, "history": True, "bad": [], "held": []}
+rules = Rules(knobs=knobs, tools=("send", "read", "say"))
+candidate = replace(rules.candidate(rules.rego()), tools=TOOLS)
+found = list(what_if(read, candidate))
+print({"allowed", "denied", "asked"} <= {finding.now.answer for finding in found}, len(found) > 9, acted)
 """
 
 
-def test_nothing_is_run_and_nothing_is_written(folder: Path):
+@pytest.mark.parametrize("replayed", [RECOMPUTED, WALKED])
+def test_nothing_is_run_and_nothing_is_written(folder: Path, replayed: str):
     before = stored(folder)
     ended = subprocess.run(
-        [sys.executable, "-c", WATCHED, folder],
+        [sys.executable, "-c", WATCHED + replayed, folder],
         capture_output=True,
         text=True,
         check=True,

@@ -1,0 +1,74 @@
+"""The budgets of a what-if: what is spent for certain, and what may be, since a run goes on where nobody can follow.
+
+The calls of a run that has come out otherwise are not replayed, and may spend all the same: in shared budgets that is
+counted as what may be spent. A call fits where it fits whatever that comes to, and does not where it would not fit
+without it; in between nobody can say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from guardrail.budgets import Reservation
+from guardrail.decisions import Reason
+
+
+class Budgets:
+    """What is and may be spent, by scope."""
+
+    def __init__(self) -> None:
+        self._spent = Counter[str]()
+        self._possible = Counter[str]()
+        self._unknown: set[str] = set()
+
+    def lacking(self, reservations: Sequence[Reservation]) -> tuple[Reason, ...] | None:
+        """Reasons for the budgets that do not hold what a call takes; empty = all do, None = nobody can say."""
+        wanted = Counter[str]()
+        reasons: list[Reason] = []
+        sure = True
+        for item in reservations:
+            wanted[item.scope] += item.amount
+            least = self._spent[item.scope] + wanted[item.scope]
+            if least > item.limit:
+                reasons.append(_lacks(item, least))
+            elif (
+                item.scope.partition("/")[0] in self._unknown
+                or least + self._possible[item.scope] > item.limit
+            ):
+                sure = False
+        if reasons:
+            return tuple(reasons)
+        return () if sure else None
+
+    def take(self, reservations: Iterable[Reservation]) -> None:
+        """A call has taken this."""
+        for item in reservations:
+            self._spent[item.scope] += item.amount
+
+    def give_back(self, reservations: Iterable[Reservation]) -> None:
+        """It has not run after all."""
+        for item in reservations:
+            self._spent[item.scope] -= item.amount
+
+    def doubt(self, reservations: Iterable[Reservation]) -> None:
+        """A call may have taken this."""
+        for item in reservations:
+            self._possible[item.scope] += item.amount
+
+    def doubt_all(self, agents: Iterable[str]) -> None:
+        """Calls of these agents may have taken anything.
+
+        Args:
+            agents: as they are spelled in scopes.
+        """
+        self._unknown.update(agents)
+
+
+def _lacks(item: Reservation, least: int) -> Reason:
+    return Reason(
+        rule="guardrail.budget",
+        message=f"the budget '{item.name}' holds {item.limit:,} {item.unit}; with this call it would be {least:,}",
+        fix="do without this call, or ask the operator to raise the budget",
+        code="budget",
+    )
