@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
 VALIDATORS := .venv-validators
+RAY := .venv-ray
 PIP := -m pip --disable-pip-version-check --quiet
 
 # A lock file is whole: with --no-deps nothing is resolved again, whatever has been published since.
@@ -68,6 +69,16 @@ $(VALIDATORS)/.ready: tests/validators/requirements.lock
 validators: $(VALIDATORS)/.ready $(READY) ## the tests of guardrails-ai's own validators, which need 330 MB of their own
 	@$(BIN)/python -m pytest -n 0 tests/validators $(ARGS)
 
+$(RAY)/.ready: tests/replay/requirements.lock pyproject.toml
+	@echo "Setting up $(RAY) …"
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python $(PIP) install --require-hashes --no-deps -r tests/replay/requirements.lock
+	@$(RAY)/bin/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+ray: $(RAY)/.ready ## the tests of replays on a Ray cluster, which needs 200 MB of its own
+	@$(RAY)/bin/python -m pytest -n 0 tests/replay/test_cluster.py $(ARGS)
+
 lock: $(READY) ## resolve the lock files anew (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
@@ -75,8 +86,11 @@ lock: $(READY) ## resolve the lock files anew (needs uv)
 	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --group validators -o tests/validators/requirements.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  -c requirements.lock --extra ray --extra langgraph --extra serve --extra slack --group dev pyproject.toml \
+	  -o tests/replay/requirements.lock
 
 clean: ## everything that can be made again
-	rm -rf $(VENV) $(DOJO) $(VALIDATORS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOJO) $(VALIDATORS) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup demo test soak lint types format bench agentdojo validators lock clean
+.PHONY: help setup demo test soak lint types format bench agentdojo validators ray lock clean

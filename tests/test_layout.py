@@ -148,6 +148,7 @@ def test_the_lock_names_no_index():
         "requirements.lock",
         "examples/requirements-agentdojo.lock",
         "tests/validators/requirements.lock",
+        "tests/replay/requirements.lock",
     ):
         text = (ROOT / name).read_text()
         assert ("://" in text, "--hash=sha256:" in text) == (False, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ from guardrail.cli.replayed import Asked, recompute_and_tell, what_if_and_tell
 if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.replay.history import History
+
+
+Engine = Literal["processes", "ray"]
 
 
 class FailOn(StrEnum):
@@ -65,6 +68,9 @@ def replay(
     processes: Annotated[
         int, typer.Option("--processes", min=1, metavar="N", help="How many recompute.")
     ] = 1,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Who recomputes: processes here, or Ray.")
+    ] = "processes",
     progress: Progress = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
@@ -85,7 +91,7 @@ def replay(
     asked = Asked(as_json=as_json, color=color)
     with bar("Replaying", shown=progress) as advance:
         if recompute:
-            told = recompute_and_tell(history, asked, processes=processes, progress=advance)
+            told = recompute_and_tell(history, asked, processes=processes, engine=engine, progress=advance)
         else:
             told = what_if_and_tell(
                 history, settings, asked, policy=policy, revisions=None if before is None else (before, after or ""),

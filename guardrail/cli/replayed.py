@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
@@ -40,11 +40,13 @@ class Asked:
 # --- recompute --------------------------------------------------------------------------------------------
 
 
-def recompute_and_tell(history: History, asked: Asked, *, processes: int, progress: Advance) -> Told:
+def recompute_and_tell(
+    history: History, asked: Asked, *, processes: int, engine: Literal["processes", "ray"], progress: Advance
+) -> Told:
     """Recompute a history."""
     from guardrail.replay.pool import recompute_all  # noqa: PLC0415  SQLAlchemy, cryptography: help does without
 
-    found = recompute_all(history, processes=processes, progress=progress)
+    found = recompute_all(history, processes=processes, engine=engine, progress=progress)
 
     def tell() -> None:
         output = Output(color=asked.color)

@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Final
+from typing import Final, Literal
 
+from guardrail.checks import check_choice
 from guardrail.errors import ConfigError, LedgerError
+from guardrail.replay.cluster import on_ray
 from guardrail.replay.history import History, Stretch
 from guardrail.replay.recompute import Progress, Recomputation, recompute
+
+Engine = Literal["processes", "ray"]
+"""Who works: processes of this computer, or a Ray cluster."""
 
 STRETCH: Final = 10_000
 """Places that are read at once: seconds of work, so that little is lost with a worker."""
@@ -25,6 +30,7 @@ def recompute_all(
     history: History,
     *,
     processes: int = 1,
+    engine: Engine = "processes",
     size: int = STRETCH,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Recomputation:
@@ -33,14 +39,16 @@ def recompute_all(
     Args:
         history: where to read.
         processes: how many work; 1 = this one alone.
+        engine: who works: processes of this computer, or a Ray cluster.
         size: places that one of them reads at once.
         progress: told how many records of how many were passed; of one run, it is not known of how many.
 
     Raises:
         LedgerUnavailable: the ledger or its key cannot be read.
         LedgerError: workers are lost again and again.
-        ConfigError: nobody is to work.
+        ConfigError: nobody is to work, or Ray is and is not here.
     """
+    check_choice("engine", engine, Engine)
     if processes < 1:
         raise ConfigError("somebody has to recompute", fix="give at least one process")
     stretches = history.stretches(size)
@@ -53,6 +61,8 @@ def recompute_all(
         if progress is not None:
             progress(done, total)
 
+    if engine == "ray":
+        return Recomputation.of(_told(on_ray(history, stretches, processes), passed))
     if processes == 1 or len(stretches) == 1:
         return Recomputation.of([recompute(history, stretch, passed) for stretch in stretches])
     return Recomputation.of(_told(in_processes(history, stretches, processes), passed))
