@@ -18,6 +18,7 @@ from typing import Final
 import many_callers
 import one_caller
 import reading
+import replaying
 import stored
 import toolnode
 from measuring import Benchmark, Row, Scale
@@ -30,8 +31,11 @@ HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
 BENCHMARKS: Final = (
     *one_caller.BENCHMARKS, *toolnode.BENCHMARKS, *many_callers.BENCHMARKS, *stored.BENCHMARKS, *reading.BENCHMARKS,
+    *replaying.BENCHMARKS,
 )  # fmt: skip
-_QUICK: Final = Scale(rounds=3, runs=4, calls=8, records=50_000, verified=20_000, quick=True)
+_QUICK: Final = Scale(
+    rounds=3, runs=4, calls=8, records=50_000, verified=20_000, recomputed=8_000, quick=True
+)
 
 
 def main() -> int:

@@ -162,6 +162,7 @@ class Scale:
         calls: calls of each of the 64 callers in a round.
         records: stored records of the large ledger.
         verified: records of the ledger that is verified.
+        recomputed: records of the history that is recomputed.
         quick: this is a sample: its rows are fewer than the design asks for.
     """
 
@@ -170,6 +171,7 @@ class Scale:
     calls: int = 20
     records: int = 1_000_000
     verified: int = 100_000
+    recomputed: int = 100_000
     quick: bool = False
 
 

@@ -86,17 +86,22 @@ def in_processes(history: History, stretches: Sequence[Stretch], processes: int)
     left, lost = set(stretches), 0
     while left:
         before = len(left)
+        pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
         try:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                asked = {pool.submit(recompute, history, stretch): stretch for stretch in sorted(left)}
-                yield from _answers(asked, left)
+            asked = {pool.submit(recompute, history, stretch): stretch for stretch in sorted(left)}
+            yield from _answers(asked, left)
         except BrokenProcessPool as error:
             lost = 0 if len(left) < before else lost + 1
             if lost == _PATIENCE:
                 raise LedgerError(
                     f"the processes that recompute were lost {lost} times in a row",
-                    fix="look into the system's log for what ends them (memory?), and use fewer: --processes",
+                    fix="look at what they have printed and into the system's log (memory?); a script that starts them "
+                    'does so under `if __name__ == "__main__":`',
                 ) from error
+        finally:
+            pool.shutdown(
+                cancel_futures=True
+            )  # whoever interrupts this waits for what is under way, not for all
 
 
 def _answers(asked: dict[Future[Recomputation], Stretch], left: set[Stretch]) -> Iterator[Recomputation]:

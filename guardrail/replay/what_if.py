@@ -49,7 +49,9 @@ def what_if(history: History, candidate: Candidate) -> Iterator[Finding]:
     Raises:
         LedgerUnavailable: the ledger, or its key, cannot be read.
     """
-    return filter(None, _walked(history, candidate))
+    for (finding,) in _walked(history, candidate):
+        if finding is not None:
+            yield finding
 
 
 def between(history: History, first: Candidate, second: Candidate) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def between(history: History, first: Candidate, second: Candidate) -> Iterator[F
     Raises:
         LedgerUnavailable: the ledger, or its key, cannot be read.
     """
-    for one, other in zip(_walked(history, first), _walked(history, second), strict=True):
+    for one, other in _walked(history, first, second):
         if one is not None and other is not None:
             yield replace(other, before=one.now)
         elif one is not None:  # nobody has anything to say of that output any more: it is handed on
@@ -67,12 +69,13 @@ def between(history: History, first: Candidate, second: Candidate) -> Iterator[F
             yield replace(other, before=_HANDED_ON)
 
 
-def _walked(history: History, candidate: Candidate) -> Iterator[Finding | None]:
-    """Every record, with the finding that there is of it."""
+def _walked(history: History, *candidates: Candidate) -> Iterator[tuple[Finding | None, ...]]:
+    """Every record once, with what there is to find of it under each candidate."""
     with replace(history, run=None, since="").opened() as reading:
-        walk = _Walk(history, candidate, Definitions(reading.connection))
+        definitions = Definitions(reading.connection)
+        walks = [_Walk(history, candidate, definitions) for candidate in candidates]
         for entry in reading.in_order(lambda kind, _: kind in _KINDS):
-            yield walk.take(entry)
+            yield tuple([walk.take(entry) for walk in walks])
 
 
 @dataclass(slots=True)
