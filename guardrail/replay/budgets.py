@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from guardrail.budgets import Reservation
 from guardrail.decisions import Reason
@@ -20,7 +21,7 @@ class Budgets:
     def __init__(self) -> None:
         self._spent = Counter[str]()
         self._possible = Counter[str]()
-        self._unknown: set[str] = set()
+        self._unknown: set[tuple[str, str]] = set()
 
     def lacking(self, reservations: Sequence[Reservation]) -> tuple[Reason, ...] | None:
         """Reasons for the budgets that do not hold what a call takes; empty = all do, None = nobody can say."""
@@ -32,10 +33,7 @@ class Budgets:
             least = self._spent[item.scope] + wanted[item.scope]
             if least > item.limit:
                 reasons.append(_lacks(item, least))
-            elif (
-                item.scope.partition("/")[0] in self._unknown
-                or least + self._possible[item.scope] > item.limit
-            ):
+            elif _shared(item.scope) in self._unknown or least + self._possible[item.scope] > item.limit:
                 sure = False
         if reasons:
             return tuple(reasons)
@@ -56,13 +54,21 @@ class Budgets:
         for item in reservations:
             self._possible[item.scope] += item.amount
 
-    def doubt_all(self, agents: Iterable[str]) -> None:
-        """Calls of these agents may have taken anything.
+    def doubt_all(self, agents: Iterable[str], at: str) -> None:
+        """A call of these agents may have taken anything from what they share with other runs.
 
         Args:
-            agents: as they are spelled in scopes.
+            agents: those of its chain.
+            at: when, RFC 3339.
         """
-        self._unknown.update(agents)
+        windows = "always", f"day/{at[:10]}", f"minute/{at[:16]}"
+        self._unknown.update((quote(agent, safe=""), window) for agent in agents for window in windows)
+
+
+def _shared(scope: str) -> tuple[str, str]:
+    """The agent of a budget, and the time that it is for; of one run, that run."""
+    agent, *_, kind, window = scope.split("/")
+    return agent, window if window == "always" else f"{kind}/{window}"
 
 
 def _lacks(item: Reservation, least: int) -> Reason:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote
 
 from guardrail.budgets import Reservation
 from guardrail.records import Kind
@@ -130,7 +129,7 @@ class _Walk:
             return self._finding(entry, before, Said(answer=run.diverged.then, why=run.diverged.why))
         if recorded is None:
             why = f"a detail of its run was {entry.gone}" if entry.gone else "its record holds no decision"
-            self._budgets.doubt_all(quote(agent, safe="") for agent in entry.fields["chain"])
+            self._budgets.doubt_all(entry.fields["chain"], entry.fields["at"])
             return self._diverge(entry, run, before, Said(answer="unsure", why=why))
         if not self._is_asked_for(entry):
             self._go_on(entry, run, self._admitting.as_recorded(recorded))
@@ -161,7 +160,7 @@ class _Walk:
             return
         run.counted.add(name)
         if recorded is None:
-            self._budgets.doubt_all(quote(agent, safe="") for agent in entry.fields["chain"])
+            self._budgets.doubt_all(entry.fields["chain"], entry.fields["at"])
         else:
             self._budgets.doubt(self._admitting.as_recorded(recorded).reservations)
 

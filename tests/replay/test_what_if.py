@@ -13,7 +13,7 @@ from guardrail.boundaries import Boundaries, Boundary
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, Call, Tool
 from guardrail.execution import Attempt
-from guardrail.ledger.connection import driver
+from guardrail.ledger import Ledger
 from guardrail.outputs import default_checks
 from guardrail.policy import AllOf
 from guardrail.rego import RegoPolicy
@@ -209,20 +209,19 @@ def test_what_was_withheld_is_not_kept_so_nobody_can_say(tmp_path: Path):
 # --- what cannot be known --------------------------------------------------------------------------------
 
 
-def test_a_run_with_an_erased_detail_cannot_be_followed(tmp_path: Path):
-    calls = [sent("one", 1), sent("one", 1), sent("two", 1)]
-    findings = found(tmp_path, rules(), rules(), calls)
-    erased = findings[0]
-    connection = driver.connect(str(tmp_path / "then" / "guardrail.db"), isolation_level=None)
-    connection.execute("DELETE FROM sealed WHERE record = ?", ((erased.log << 40) + erased.sequence,))
-    connection.close()
-    findings = walked(tmp_path / "then", rules())
-    assert verdicts(findings) == [
-        "cannot say",
-        "cannot say",
-        "cannot say",
-    ]  # what it took from the budget is gone too
+def test_an_erased_run_cannot_be_followed_and_what_it_took_of_shared_budgets_is_not_known(tmp_path: Path):
+    play(tmp_path / "then", rules(), [sent("one", 1), sent("one", 1), sent("two", 1)], one_by_one(3))
+    with Ledger.open(tmp_path / "then" / "guardrail.db") as ledger:
+        ledger.erasing.erase("one", by="olaf", reason="the customer asked for it")
+    findings = walked(tmp_path / "then", rules(limit=10))
+    assert [(finding.run, finding.verdict) for finding in findings if finding.point == "action"] == [
+        ("one", "cannot say"),
+        ("one", "cannot say"),
+        ("two", "cannot say"),
+    ]
     assert findings[0].now.why == "a detail of its run was erased"
+    per_run = walked(tmp_path / "then", rules(limit=10, per="run"))
+    assert [finding.verdict for finding in per_run if finding.run == "two"] == ["unchanged", "unchanged"]
 
 
 def test_a_tool_that_is_declared_otherwise_cannot_be_judged(tmp_path: Path):
