@@ -8,7 +8,7 @@ same signature (`extractor.Extractor`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from guardrail.calls import ArgumentKind, Call
 from guardrail.facts.contents import read_content
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
-from guardrail.facts.guesses import guess, may_look_like_any
+from guardrail.facts.guesses import MAX_SQL, guess, may_look_like_any
 from guardrail.facts.money import read_money, read_number
 from guardrail.facts.packages import read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
@@ -135,18 +135,29 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
 
 
 def _guesses(call: Call, given: Surroundings) -> Guesses:
-    """The facts of texts that look like a kind, in arguments of which nothing is declared."""
-    declared = {tokens(of_argument(argument))[0] for argument in call.tool.kinds}
-    undeclared = {name: value for name, value in call.arguments.items() if not declared & {name, EVERY}}
+    """The facts of texts that look like a kind, in places of which nothing is declared."""
+    declared = [tokens(of_argument(argument)) for argument in call.tool.kinds]
     facts: _Lists = {}
-    for place in islice(texts_in(undeclared), MAX_VALUES):
+    left = MAX_SQL
+    undeclared = (place for place in texts_in(call.arguments) if not _is_declared(place, declared))
+    for place in islice(undeclared, MAX_VALUES):
         kind = guess(place.value)
+        if kind == "sql":
+            left -= len(place.value)
         if kind == "url":
             found = guess_url(place.value.strip()).facts
             facts.setdefault("urls", []).extend({"argument": place.pointer, **fact} for fact in found)
-        elif kind:
+        elif kind and (kind != "sql" or left >= 0):
             _add(facts, place, kind, given)
     return {**_NONE.guessed, **{field: tuple(items) for field, items in facts.items()}}
+
+
+def _is_declared(place: Place, declared: Sequence[Sequence[str]]) -> bool:
+    """Whether a place is one that is declared, stands in one, or stands where one was expected in it."""
+    path = tokens(place.pointer)
+    return any(
+        all(token in {EVERY, name} for name, token in zip(path, other, strict=False)) for other in declared
+    )
 
 
 def _add(facts: _Lists, place: Place, kind: ArgumentKind, given: Surroundings) -> str:

@@ -13,6 +13,8 @@ from guardrail.calls import ArgumentKind
 
 MAX_LENGTH: Final = 4096
 """The longest text, in characters, about which anything is guessed."""
+MAX_SQL: Final = 1024
+"""How many characters of SQL are read in one call, all guesses together: it is slow, and read in every dialect."""
 
 _PROGRAMS: Final = (
     "sudo|rm|mv|cp|chmod|chown|curl|wget|bash|sh|python3?|pip3?|npm|npx|uv|git|docker|kubectl|ssh|scp|nc|dd|mkfs|"

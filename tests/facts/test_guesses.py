@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from guardrail.calls import Agent, Call, Tool
 from guardrail.facts import Facts, extract
-from guardrail.facts.guesses import guess, may_look_like_any
+from guardrail.facts.guesses import MAX_SQL, guess, may_look_like_any
 
 
 def facts(arguments: dict[str, Any], **kinds: Any) -> Facts:
@@ -98,6 +98,26 @@ def test_of_a_command_that_is_not_plain_what_is_seen_is_a_fact_and_nothing_is_op
 @pytest.mark.parametrize("kind", ["command", "text", "money", "path"])
 def test_a_declared_argument_is_not_guessed_about(kind: str):
     assert facts({"a": "https://example.com/"}, a=kind).guessed == Facts().guessed
+
+
+def test_what_stands_beside_a_declared_member_is_guessed_about():
+    found = facts({"a": {"b": "https://example.com/", "c": "https://example.org/"}}, **{"/a/b": "url"})
+    assert ([url["host"] for url in found.urls], [url["host"] for url in found.guessed["urls"]]) == (
+        ["example.com"],
+        ["example.org"],
+    )
+
+
+def test_of_much_sql_the_first_is_guessed_about_and_everything_of_other_kinds():
+    query, long = "SELECT a FROM t", "SELECT a FROM t WHERE b = '" + "x" * MAX_SQL + "'"
+    found = facts({"a": [query, long, query], "b": "rm x"})
+    assert {field: [fact["argument"] for fact in items] for field, items in found.guessed.items()} == {
+        "paths": [],
+        "urls": [],
+        "commands": ["/b"],
+        "sql": ["/a/0"],
+        "packages": [],
+    }
 
 
 TEXTS = st.lists(

@@ -182,28 +182,79 @@ def test_no_exception_escapes_and_the_same_text_has_the_same_facts(text: str):
         assert answer(kind) == answer(kind)
 
 
+def calls(text: str, kind: str = "sql:postgres") -> int:
+    """Functions called: the parser is Python, so this is its work, whatever else the machine does."""
+    count = 0
+
+    def counted(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counted)
+    try:
+        read(text, kind)
+    except NotUnderstoodError:
+        pass
+    finally:
+        sys.setprofile(None)
+    return count
+
+
 @pytest.mark.parametrize(
     "unit",
     ["(", "case when ", "not ", "a and ", "a,", "'", "select 1;", "with x as (", "x(", "a in (",
-     "[", "{", "a.", "a::", "((1)),", "-"],
+     "[", "{", "a.", "a::", "((1)),", "-", "from a join b ", "union (", "- if ", "x as (select 1 from y), "],
 )  # fmt: skip
 def test_the_time_grows_with_the_length_and_no_faster(unit: str):
-    def calls(length: int) -> int:
-        """Functions called: the parser is Python, so this is its work, whatever else the machine does."""
-        text, count = "select " + (unit * length)[: length - 7], 0
+    def work(length: int) -> int:
+        return calls("select " + (unit * length)[: length - 7])
 
-        def counted(*_: Any) -> None:
-            nonlocal count
-            count += 1
+    work(64)
+    assert work(MAX_LENGTH) < 16 * (work(MAX_LENGTH // 8) + 500)
 
-        sys.setprofile(counted)
-        try:
-            read(text)
-        except NotUnderstoodError:
-            pass
-        finally:
-            sys.setprofile(None)
-        return count
 
-    calls(64)
-    assert calls(MAX_LENGTH) < 16 * (calls(MAX_LENGTH // 8) + 500)
+BEGINNINGS = ["select ", "select 1 from a ", "select 1 from a where ", "with x as ", "insert into t values ",
+              "update t set a = ", "create table t ", "delete from t "]  # fmt: skip
+MORE_WORDS = (
+    "left right full inner outer cross straight_join all any some if temporary pivot unpivot offset intersect except "
+    "order having window distinct f( cast( extract( between like escape collate time date zone row rows range replace "
+    "following current fetch first for use index force lock regexp isnull primary foreign check unique filter within e"
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(BEGINNINGS),
+    st.lists(st.sampled_from([*WORDS, *MORE_WORDS.split()]), min_size=1, max_size=5).map(" ".join),
+    st.sampled_from([8, 20, 150]),
+    st.sampled_from(sorted(READERS)),
+)
+def test_whatever_is_said_again_and_again_costs_no_more_than_its_length(
+    beginning: str, unit: str, times: int, kind: str
+):
+    read("select 1", kind)  # loads the parser
+    text = beginning + f"{unit} " * times
+    assert calls(text, kind) < (len(text) + 200) * (1_500 if kind == "sql" else 500)
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select 1 from a " + "join b " * 60,
+        "insert into t values " + "union ( " * 11,
+        "select 1 from a where " + "- if " * 60,
+        "delete from t " + "join update " * 60,
+    ],
+)
+def test_what_leaves_the_parser_in_doubt_is_not_understood(text: str, kind: str):
+    with pytest.raises(NotUnderstoodError):
+        read(text, kind)
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_long_statements_without_doubt_are_understood(kind: str):
+    joins = " ".join(f"left join b{at} on b{at}.x = a.x" for at in range(60))
+    rows = ", ".join(f"({at}, 'x')" for at in range(500))
+    for text in (f"select 1 from a {joins}", f"insert into t (a, b) values {rows}"):
+        assert read(text, kind).caution == ""

@@ -13,23 +13,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
+from guardrail.facts.sql.grammar import parsed
 from guardrail.facts.sql.second import objection
 from guardrail.facts.sql.tokens import Dialect, Statement, statements
 from guardrail.facts.sql.tree import Names, names_in
-
-if TYPE_CHECKING:
-    from sqlglot.parser import Parser
 
 DIALECTS: Final[tuple[Dialect, ...]] = ("sqlite", "postgres", "mysql")
 MAX_STATEMENTS: Final = 64
 """How many statements one text may hold."""
 
 _READ: Final = frozenset({"select", "with", "values", "insert", "update", "delete", "create", "drop", "("})
-_FAULTS: Final = (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What a parser of somebody else's may raise for a text that it does not expect."""
 _FIRST: Final = re.compile(r"\s*([A-Za-z]+)")
 _UNREAD: Final = "it holds a statement of a kind that is not read here"
 _SHAPES: Final = {"create": {"table", "temp", "temporary"}, "drop": {"table", "view"}}
@@ -101,27 +97,6 @@ def _read(statement: Statement, dialect: Dialect) -> tuple[str, Names]:
     first, second = (*statement.words[:2], "")[:2]
     if first not in _READ or (first in _SHAPES and second not in _SHAPES[first]):
         return first[:20], Names(whys=[_UNREAD])
-    from sqlglot.errors import SqlglotError  # noqa: PLC0415  calls without SQL do without
-
-    try:
-        (root,) = _grammar(dialect).parse(list(statement.tokens), "")
-    except (SqlglotError, *_FAULTS) as error:
-        raise NotUnderstoodError("it is not written as its dialect says") from error
-    if root is None:
-        raise NotUnderstoodError("it holds no statement")
+    root = parsed(statement, dialect)
     kind = "select" if root.key in {"union", "except", "intersect", "subquery"} else root.key
     return kind, names_in(root, statement, dialect)
-
-
-def _grammar(dialect: Dialect) -> Parser:
-    """A parser that refuses what sqlglot's own would log, text and all, and pass over."""
-    from sqlglot.dialects.dialect import Dialect as Grammar  # noqa: PLC0415
-    from sqlglot.errors import ParseError  # noqa: PLC0415
-
-    grammar = Grammar.get_or_raise(dialect)
-
-    class Strict(grammar.parser_class):  # type: ignore[name-defined,misc]
-        def _warn_unsupported(self) -> None:
-            raise ParseError("unsupported")
-
-    return Strict(dialect=grammar)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
+from operator import is_not
 from typing import TYPE_CHECKING, Final
 
 from guardrail.facts.sql.known import FUNCTIONS, NODES, SCALARS, SYNTAX
@@ -167,7 +170,7 @@ def _is_local(table: Expr, dialect: Dialect) -> bool:
     inside, node = table, table.parent
     while node is not None:
         if type(node).__name__ == "With":  # the name may be that of a query before this one
-            before = node.expressions[: node.expressions.index(inside)]
+            before = takewhile(partial(is_not, inside), node.expressions)
             if any(map(names_it, before)):
                 return True
         clause = node.args.get("with_")
