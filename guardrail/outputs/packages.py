@@ -197,10 +197,11 @@ def _command(text: Text, start: int, *, alone: bool) -> _Passage | None:
     packages: tuple[Mapping[str, Any], ...] = ()
     caution = ""
     if alone:
-        packages, caution = installed(words)
+        packages, caution = installed(words, only_known=True)
     elif words[0] not in _ALWAYS_INSTALLS:
         for count in range(2, min(len(words), 8) + 1):
-            packages, caution = installed([*words[: count - 1], words[count - 1].rstrip(".,:)!?")])
+            part = [*words[: count - 1], words[count - 1].rstrip(".,:)!?")]
+            packages, caution = installed(part, only_known=True)
             if packages or (caution and count == len(words)):
                 break
         caution = "" if packages else caution

@@ -1,5 +1,6 @@
 """Packages are what a registry would be asked for, or it cannot be told and is opaque."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from guardrail.facts.extractor import Extractor, Findings, NotUnderstoodError, Surroundings
 from guardrail.facts.packages import MAX_LENGTH, read_npm, read_package_json, read_pypi
 from guardrail.facts.packages.code import read_python
+from guardrail.facts.packages.installs import installed
+from guardrail.facts.packages.managers import MANAGERS
 from guardrail.facts.packages.specifiers import package
 from guardrail.facts.shell import read_command
 
@@ -47,7 +50,15 @@ def named(findings: Findings) -> list[tuple[str, str, str]]:
         ("gem install rails && cargo add serde", [("rubygems", "rails", ""), ("crates", "serde", "")]),
         ("apt-get install -y curl=7", [("debian", "curl", "7")]),
         ("go install example.com/a/b@v1", [("go", "example.com/a/b", "v1")]),
-        ("pip list", []),
+        ("uv tool --quiet run a", [("pypi", "a", "")]),
+        ("uv add --group dev a", [("pypi", "a", "")]),
+        ("python3 -m pip --timeout 5 install a", [("pypi", "a", "")]),
+        ("pip2 install a && pip3.11 install b", [("pypi", "a", ""), ("pypi", "b", "")]),
+        ("pnpx a b", [("npm", "a", "")]),
+        ("conda run -n x pip install a", [("pypi", "a", "")]),
+        ("taskset -c 0 setpriv --nnp pip install a", [("pypi", "a", "")]),
+        ("pip list && pip --version && uv pip list && poetry show && npm", []),
+        ("cargo build && go test ./... && apt-get update && conda env list", []),
         ("npm run build", []),
         ("echo pip install a", []),
     ],
@@ -77,12 +88,86 @@ def test_a_command_names_what_it_installs(text: str, packages: list[tuple[str, s
         ("pip install $PACKAGE", "which packages it installs is not literal"),
         ("xargs pip install", "pip installs what a file lists"),
         ("python -c 'import subprocess'", "python runs code that is not read here"),
+        ("uv pip --color never install a", OPTION),
+        ("uv pip --directory . install a", OPTION),
+        ("pip install --group dev a", OPTION),
+        ("uv pip install --group dev a", OPTION),
+        ("npm --prefix . install a", OPTION),
+        ("corepack npm@9 install a", "corepack runs a version of a package manager that it fetches"),
+        ("fakeroot pip install a", "fakeroot runs what its words say, in ways that are not read here"),
+        ("bundle install", "bundle installs packages in ways that are not read here"),
+        ("apt install ./a.deb", ELSEWHERE),
+        ("dnf install a.rpm", ELSEWHERE),
+        ("brew install user/tap/a", ELSEWHERE),
         ("uv run --with a b", "uv has an option that is not read here"),
         ("PIP_INDEX_URL=https://a.example pip install a", "it sets a variable"),
     ],
 )
 def test_an_install_whose_packages_cannot_be_told_is_opaque(text: str, why: str):
     assert why in read_command(text, HERE).caution
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["npm isntall a", "npm inst a", "npm install-test a", "npm link a", "npm update", "npm up", "npm rebuild",
+     "npm innit a", "npm audit fix", "yarn", "yarn upgrade", "yarn exec a", "pnpm update", "bun a b", "bun update",
+     "poetry self add a", "poetry install", "pipx inject black a", "pipx runpip black install a", "pipenv upgrade a",
+     "uv sync", "uv pip sync a.txt", "uv tool upgrade a", "pdm sync", "pip lock a", "gem i a", "go run a.example/b@v1"],
+)  # fmt: skip
+def test_a_subcommand_that_is_on_no_list_may_install_anything(text: str):
+    name = text.partition(" ")[0]
+    found = read_command(text, HERE)
+    assert (found.packages, found.caution) == (
+        (),
+        f"{name} may install something: its subcommand is not read here",
+    )
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["install", "add", "pip", "tool", "run", "list", "-q", "--color", "-t", "a", "global", "-m"]
+    ),
+    st.text(alphabet="abi-@.=", min_size=1, max_size=8),
+)
+
+
+@given(st.sampled_from(sorted(MANAGERS)), st.lists(WORDS, max_size=5))
+def test_a_command_installs_nothing_only_where_its_subcommand_is_on_the_list(name: str, words: list[str]):
+    if installed([name, *words]) == ((), ""):
+        plain = [word for word in words if not word.startswith("-")]
+        said = {"", *(" ".join(plain[at:end]) for at in range(2) for end in range(at + 1, len(plain) + 1))}
+        assert said & MANAGERS[name].nothing or words[0] in {"--version", "-V", "-v", "--help", "-h"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.tgz",
+        "a.tar.xz",
+        "A.ZIP",
+        "a.TAR",
+        "a-1.0.tbz",
+        "a.txz[x]",
+        "a.tlz ; python_version > '3'",
+        "a.tar.lzma",
+    ],
+)
+def test_a_file_that_pip_would_take_for_a_package_is_no_name(text: str):
+    assert read_pypi(text, HERE) == Findings(caution=ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    "text", ["react@..", "react@.", "react@./a", "a@npm:b@..", "a.TGZ", "a.tgz@1", "a.tar", "a@b.Tgz"]
+)
+def test_a_folder_or_a_file_that_npm_would_take_for_a_package_is_no_name(text: str):
+    name, _, version = text.partition("@")
+    manifest = json.dumps({"dependencies": {name: version}})
+    assert read_npm(text, HERE) == Findings(caution=ELSEWHERE)
+    assert read_package_json(manifest, HERE) == Findings(caution=ELSEWHERE)
+
+
+def test_a_manifest_with_a_path_for_a_name_is_opaque():
+    assert read_package_json('{"dependencies": {"../a": "1"}}', HERE) == Findings(caution=ELSEWHERE)
 
 
 def test_the_packages_before_one_that_cannot_be_told_are_facts():

@@ -15,12 +15,19 @@ ELSEWHERE: Final = (
     "it names a package by a URL, a repository, a path or a file, not by its name in a registry"
 )
 
-_NPM_NAME: Final = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*"
-_NPM: Final = re.compile(rf"({_NPM_NAME})(?:@(.*))?", re.DOTALL)
-_NPM_ALIAS: Final = re.compile(rf"npm:({_NPM_NAME})(?:@(.*))?", re.DOTALL)
+_NAME: Final = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*"
+_NPM_NAME: Final = re.compile(_NAME)
+_NPM: Final = re.compile(rf"({_NAME})(?:@(.*))?", re.DOTALL)
+_NPM_ALIAS: Final = re.compile(rf"npm:({_NAME})(?:@(.*))?", re.DOTALL)
 _NPM_RANGE: Final = re.compile(r"[A-Za-z0-9.*^~<>=| +-]*")
+_FILES_TEXT: Final = (
+    "whl zip tar tgz tbz tbz2 txz tlz gz bz2 xz lz lzma zst zstd deb rpm gem apk crate conda rb egg"
+)
+_FILE: Final = re.compile(rf"\.(?:{_FILES_TEXT.replace(' ', '|')})\Z", re.IGNORECASE)
+"""How files end that one installer or another takes for a package, in every case of letters."""
 _OTHER: Final = re.compile(r"([A-Za-z0-9@][A-Za-z0-9+._/-]*?)(?:(?:==?|@)([A-Za-z0-9.+~:-]+))?")
-
+_SLASHES: Final = frozenset({"go", "debian"})
+"""Registries in which a slash belongs to a name, or stands before a release; in others it leads elsewhere."""
 
 NOT_LOOKED_UP: Final[Mapping[str, Any]] = {
     "known": None, "registry": "", "checked": None, "why": "it was not looked up", "age_days": None, "releases": None,
@@ -48,7 +55,7 @@ def read_specifier(ecosystem: str, text: str, *, source: Source) -> Mapping[str,
         NotUnderstoodError: it is no name in a registry.
     """
     readers = {"pypi": _pypi, "npm": _npm}
-    name, version = readers.get(ecosystem, _other)(text)
+    name, version = readers[ecosystem](text) if ecosystem in readers else _other(ecosystem, text)
     return package(ecosystem, name, version, source=source, raw=text)
 
 
@@ -56,20 +63,18 @@ def _pypi(text: str) -> tuple[str, str]:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  see ADR 6
     from packaging.utils import canonicalize_name  # noqa: PLC0415
 
-    if text.endswith((".whl", ".zip", ".gz", ".bz2", ".tar")) or text.startswith("."):
-        raise NotUnderstoodError(ELSEWHERE)
     try:
         found = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:
         raise NotUnderstoodError(ELSEWHERE) from error
-    if found.url:
+    if found.url or _FILE.search(found.name):
         raise NotUnderstoodError(ELSEWHERE)
     return canonicalize_name(found.name), str(found.specifier)
 
 
 def _npm(text: str) -> tuple[str, str]:
     found = _NPM.fullmatch(text)
-    if found is None or (found[2] is None and text.endswith((".tgz", ".tar.gz"))):
+    if found is None:
         raise NotUnderstoodError(ELSEWHERE)
     return npm_target(found[1], found[2] or "")
 
@@ -82,13 +87,16 @@ def npm_target(name: str, version: str) -> tuple[str, str]:
     """
     alias = _NPM_ALIAS.fullmatch(version)
     name, version = (alias[1], alias[2] or "") if alias else (name, version)
-    if not _NPM_RANGE.fullmatch(version) or version.endswith((".tgz", ".tar", ".gz")):
+    named = _NPM_NAME.fullmatch(name) and _NPM_RANGE.fullmatch(version)
+    if not named or version.startswith(".") or any(map(_FILE.search, (name, version))):
         raise NotUnderstoodError(ELSEWHERE)
     return name, version
 
 
-def _other(text: str) -> tuple[str, str]:
+def _other(ecosystem: str, text: str) -> tuple[str, str]:
     found = _OTHER.fullmatch(text)
-    if found is None or text.startswith("@"):
+    if found is None or text.startswith("@") or _FILE.search(text):
+        raise NotUnderstoodError(ELSEWHERE)
+    if "/" in found[1] and ecosystem not in _SLASHES:
         raise NotUnderstoodError(ELSEWHERE)
     return found[1], found[2] or ""

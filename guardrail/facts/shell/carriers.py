@@ -9,6 +9,7 @@ those that may not.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,19 +61,30 @@ _CARRIERS: Final[Mapping[str, _Carrier]] = {
     ),
     "stdbuf": _carrier("", "-i -o -e --input --output --error"),
     "busybox": _carrier(),
+    "taskset": _carrier("-a -c --all-tasks --cpu-list", skip=1),
+    "setpriv": _carrier(
+        "--nnp --no-new-privs --clear-groups --keep-groups --init-groups --reset-env",
+        "--reuid --regid --ruid --euid --rgid --egid --groups --inh-caps --ambient-caps --bounding-set",
+    ),
+    "corepack": _carrier(why="corepack runs a version of a package manager that it fetches"),
     "xargs": _carrier(
         "-0 -r -t -x --null --no-run-if-empty --verbose --exit",
         "-n -P -L -s -d -a --max-args --max-procs --max-lines --max-chars --delimiter --arg-file -I",
         why="xargs adds words to the command that it runs",
     ),
 }
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh"})
+_SHELLS: Final = frozenset(
+    {"sh", "bash", "rbash", "dash", "ash", "ksh", "rksh", "mksh", "lksh", "yash", "posh"}
+)
 _INTERPRETER: Final = re.compile(
     r"(?:python|pypy|perl|ruby|php|node|nodejs|lua|tclsh|zsh|fish|csh|tcsh|pwsh)[0-9.]*"
 )
 _RUNNERS_WORDS: Final = (
     "ssh parallel watch script chroot su runuser flock strace ltrace gdb unshare nsenter docker podman "
     "kubectl awk gawk mawk nawk sed vi vim nvim ex emacs ed expect screen tmux at batch crontab "
+    "pkexec run0 sg newgrp fakeroot fakechroot chrt numactl prlimit setarch linux32 linux64 firejail bwrap proxychains "
+    "proxychains4 torsocks torify xvfb-run dbus-run-session unbuffer rlwrap entr dumb-init tini gosu su-exec faketime "
+    "hyperfine chronic ifne toybox start-stop-daemon cpulimit trickle eatmydata catchsegv valgrind perf "
     "systemd-run Rscript R deno osascript wine psql sqlite3 mysql bc dc m4 jshell ghci irb pry"
 )
 _RUNNERS: Final = frozenset(_RUNNERS_WORDS.split())
@@ -81,7 +93,24 @@ _CHANGING_WORDS: Final = (
     "mapfile readarray getopts let bind complete compopt compgen fc history jobs wait caller return"
 )
 _CHANGING: Final = frozenset(_CHANGING_WORDS.split())
-_PROJECTS: Final = frozenset({"uv", "poetry", "pdm", "pipenv", "rye", "hatch"})
+_IN_ENVIRONMENT: Final = _carrier(
+    "-v --verbose --no-capture-output --live-stream", "-n --name -p --prefix --cwd"
+)
+_PROJECTS: Final[Mapping[str, _Carrier]] = {
+    **dict.fromkeys(["uv", "poetry", "pdm", "pipenv", "rye", "hatch"], _carrier()),
+    **dict.fromkeys(["conda", "mamba"], _IN_ENVIRONMENT),
+}
+"""Programs whose `run` runs a command in the environment of a project."""
+_MODULES_WORDS: Final = (
+    "pip uv pipx poetry pdm pipenv pytest unittest venv virtualenv http.server json.tool compileall py_compile mypy "
+    "ruff black isort flake8 pylint build twine sphinx mkdocs zipfile tarfile tabnanny tokenize ast dis platform "
+    "site sysconfig calendar base64 gzip uuid this"
+)
+_MODULES: Final = frozenset(_MODULES_WORDS.split())
+"""Modules of Python that run no code out of their words or their input."""
+_PSEUDO_FILE: Final = re.compile(
+    r"/+(?:dev|proc)/.*|(?:.*/)?(?:dev/(?:stdin|fd/.*|tty.*)|proc/.*)", re.DOTALL
+)
 _COMMAND_TEXT: Final = re.compile(r"-[elux]*c[elux]*")
 _EXECUTES: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 
@@ -98,7 +127,7 @@ def inner(words: Sequence[Word]) -> Inner | None:
     name = (words[0] or "").rpartition("/")[2]
     rest = words[1:]
     if name in _PROJECTS and list(rest[:1]) == ["run"]:
-        return _carried(name, _carrier(), rest[1:])
+        return _carried(name, _PROJECTS[name], rest[1:])
     if name in _CARRIERS:
         return _carried(name, _CARRIERS[name], rest)
     if name == "eval":
@@ -132,16 +161,20 @@ def _carried(name: str, carrier: _Carrier, words: Sequence[Word]) -> Inner | Non
         else:
             raise NotUnderstoodError(f"{name} has an option that is not read here")
     command = tuple(words[at + carrier.skip :])
-    if name == "env" and command and command[0] is not None and "=" in command[0]:
-        raise NotUnderstoodError("env sets a variable")
-    return Inner(words=command, why=carrier.why) if command else None
+    why = carrier.why
+    while command and command[0] is not None and "=" in command[0]:
+        command, why = command[1:], f"{name} sets a variable"
+    if why and not command:
+        raise NotUnderstoodError(why)
+    return Inner(words=command, why=why) if command else None
 
 
 def _shell(name: str, words: Sequence[Word]) -> Inner | None:
     first = words[0] if words else "-"
     if first is None:
         raise NotUnderstoodError(f"what {name} runs is not literal")
-    if not first.startswith("-") or first == "--help":
+    if not first.startswith(("-", "+")) or first == "--help":
+        _check_script(name, first)
         return None  # a script: a program like any other
     if not _COMMAND_TEXT.fullmatch(first) or len(words) < 2 or words[1] is None:
         raise NotUnderstoodError(f"{name} runs what it reads, or what is not literal")
@@ -170,8 +203,20 @@ def _check_opaque(name: str, words: Sequence[Word]) -> None:
     if name in {"test", "printf", "["} and any(word is None or word.startswith("-v") for word in words):
         raise NotUnderstoodError(f"{name} may calculate what a variable is called")
     if _INTERPRETER.fullmatch(name):
-        first = words[0] if words else "-"
-        if first is None or (first.startswith("-") and (first != "-m" or len(words) < 2)):
-            raise NotUnderstoodError(f"{name} runs code that is not read here")
-        if first == "-m" and not name.startswith(("python", "pypy")):
-            raise NotUnderstoodError(f"{name} has an option that is not read here")
+        _check_interpreter(name, words)
+
+
+def _check_interpreter(name: str, words: Sequence[Word]) -> None:
+    first = words[0] if words else "-"
+    if first is None or (first.startswith("-") and (first != "-m" or len(words) < 2)):
+        raise NotUnderstoodError(f"{name} runs code that is not read here")
+    if first == "-m" and not name.startswith(("python", "pypy")):
+        raise NotUnderstoodError(f"{name} has an option that is not read here")
+    if first == "-m" and words[1] not in _MODULES:
+        raise NotUnderstoodError(f"{name} runs a module that may run code of its own")
+    _check_script(name, first)
+
+
+def _check_script(name: str, path: str) -> None:
+    if _PSEUDO_FILE.fullmatch(posixpath.normpath(path)):
+        raise NotUnderstoodError(f"{name} runs what it reads")
