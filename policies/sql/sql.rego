@@ -27,6 +27,23 @@ deny contains {
 }
 
 # METADATA
+# title: A tool that reads runs nothing but queries
+# custom:
+#   rule: sql.changes
+#   atlas: [AML.T0053, AML.T0101]
+deny contains {
+	"rule": "sql.changes",
+	"message": sprintf("the statement is no query (%s), and the tool is declared to read", [statement.statement]),
+	"fix": "read with SELECT; to change something, use a tool that is there for it",
+} if {
+	input.tool.effect == "read"
+	some statement in input.facts.sql
+	count(statement.writes) == 0
+	not statement.statement in {"select", "values", "explain", "show", "describe", "desc", "pragma", "table"}
+	input.point == "action"
+}
+
+# METADATA
 # title: Tables are made and dropped by people
 # custom:
 #   rule: sql.definition

@@ -146,6 +146,30 @@ def test_a_lookup_in_a_whole_table_is_opaque(kind: str):
     assert read("SELECT 1 IN secrets", kind).caution == "it looks a value up in a table without saying where"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["UPDATE LOW_PRIORITY salaries SET x = 1", "WITH a AS (SELECT 1) UPDATE low_priority salaries SET x = 1",
+     "DELETE LOW_PRIORITY FROM t", "DELETE QUICK FROM t", "UPDATE t low_priority SET x = 1", "SELECT a quick FROM t"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["sql:mysql", "sql:postgres", "sql:sqlite"])
+def test_a_word_of_the_language_is_no_name(text: str, kind: str):
+    try:
+        caution = read(text, kind).caution
+    except NotUnderstoodError:
+        return
+    assert "which databases may take for a word of the language" in caution
+
+
+def test_a_word_of_the_language_is_a_name_in_quotes():
+    assert read("UPDATE `low_priority` SET x = 1", "sql:mysql").caution == ""
+
+
+@pytest.mark.parametrize("name", ["row_to_json", "TO_JSONB", '"to_json"', "concat"])
+def test_a_function_that_is_written_like_a_column_means_the_whole_row(name: str):
+    expected = fact("select", "users", columns=f"* {name.lower().strip(chr(34))}")
+    assert read(f"SELECT u.{name} FROM users u") == Findings(facts=(expected,))
+
+
 def test_mysql_changes_every_table_of_a_join():
     text = "UPDATE a JOIN b ON a.x = b.x SET b.y = 1"
     expected = fact("update", "a b", writes="a b", columns="x y")

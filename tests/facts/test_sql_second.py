@@ -29,6 +29,7 @@ def caution(text: str, kind: str = "sql:postgres") -> str:
         "select a from t union select b from s",
         "delete from t using s where t.a = s.a",
         "create table t (a int); drop table t",
+        "values (1), (2); select 1 union values (2)",
     ],
 )
 def test_what_both_read_alike_is_understood(text: str):

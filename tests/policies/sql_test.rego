@@ -29,6 +29,20 @@ test_a_tool_that_reads_changes_nothing if {
 	}
 }
 
+test_a_tool_that_reads_runs_nothing_but_queries if {
+	every kind in ["truncate", "grant", "alter", "drop", "replace", "merge", "copy", "call", "do", "set", "load"] {
+		sql.deny == {{
+			"rule": "sql.changes",
+			"message": sprintf("the statement is no query (%s), and the tool is declared to read", [kind]),
+			"fix": "read with SELECT; to change something, use a tool that is there for it",
+		}} with input as call("read", [statement(kind, [])])
+		count(sql.deny) == 0 with input as call("write", [statement(kind, [])])
+	}
+	every kind in ["values", "explain", "show", "describe", "pragma"] {
+		count(sql.deny) == 0 with input as call("read", [statement(kind, [])])
+	}
+}
+
 test_a_tool_that_writes_may_change_rows if {
 	every effect in ["write", "irreversible"] {
 		count(sql.deny) == 0 with input as call(effect, [statement("update", ["t"])])

@@ -58,3 +58,19 @@ _SYNTAX: Final = (
 )
 SYNTAX: Final = frozenset(_SYNTAX.split())
 """Words that may stand before a parenthesis and call nothing."""
+
+_MODIFIERS: Final = (
+    "delayed distinctrow high_priority ignore low_priority only quick sql_big_result sql_buffer_result "
+    "sql_cache sql_calc_found_rows sql_no_cache sql_small_result straight_join"
+)
+MODIFIERS: Final = frozenset(_MODIFIERS.split())
+"""Words that stand before a name in some database, and that a parser may take for the name."""
+
+_ROW_FUNCTIONS: Final = (
+    "any_value array_agg concat concat_ws first_value format hash_record hash_record_extended hstore json_agg "
+    "json_agg_strict json_build_array json_build_object jsonb_agg jsonb_agg_strict jsonb_build_array "
+    "jsonb_build_object lag last_value lead nth_value populate_record quote_ident quote_literal quote_nullable "
+    "record_out record_send row_to_json to_hstore to_json to_jsonb to_tsvector"
+)
+ROW_FUNCTIONS: Final = frozenset(_ROW_FUNCTIONS.split())
+"""Functions of PostgreSQL that give away a whole row, also where they are written like a column of it (`t.to_json`)."""

@@ -49,12 +49,17 @@ def objection(text: str, facts: Iterable[Mapping[str, Any]]) -> str:
     except (ParseError, ValueError, RecursionError):
         return UNREAD
     statements = [cast("Mapping[str, Any]", each["stmt"]) for each in tree.get("stmts", ())]
-    kinds = [_KINDS.get(next(iter(each)), "other") for each in statements]
+    kinds = [_kind(each) for each in statements]
     known = list(facts)
     names = {name for fact in known for name in (*fact["tables"], *fact["functions"])}
     seen = {name for each in statements for name in _names(each)} - _own_names(statements)
     agree = kinds == [fact["statement"] for fact in known] and all(_is_known(name, names) for name in seen)
     return "" if agree else DISAGREES
+
+
+def _kind(statement: Mapping[str, Any]) -> str:
+    name, parts = next(iter(statement.items()))
+    return "values" if "valuesLists" in parts else _KINDS.get(name, "other")
 
 
 def _is_known(name: str, names: set[str]) -> bool:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from operator import is_not
 from typing import TYPE_CHECKING, Final
 
-from guardrail.facts.sql.known import FUNCTIONS, NODES, SCALARS, SYNTAX
+from guardrail.facts.sql.known import FUNCTIONS, MODIFIERS, NODES, ROW_FUNCTIONS, SCALARS, SYNTAX
 from guardrail.facts.sql.tokens import Dialect, Statement
 
 if TYPE_CHECKING:
@@ -117,7 +117,14 @@ class _Walk:
         self.listed[node.this.name.lower()] += 1
 
     def _identifier(self, node: Expr) -> None:
-        parent = type(node.parent).__name__
+        parent, name = type(node.parent).__name__, node.name.lower()
+        if name in MODIFIERS and not node.args.get("quoted"):
+            self.names.whys.append(
+                f"it holds {name!r} as a name, which databases may take for a word of the language"
+            )
+        qualified = node.parent is not None and node.parent.args.get("table")
+        if self._dialect == "postgres" and parent == "Column" and qualified and name in ROW_FUNCTIONS:
+            self.names.columns.add(EVERY)  # PostgreSQL calls the function where the table has no such column
         if parent not in {"Table", "TableAlias", "Alias", "CTE"} and (
             parent != "Column" or node.arg_key == "this"
         ):
