@@ -161,7 +161,7 @@ class Judge:
             raised: these are the words of an error.
             held: people were asked about it: the answer names the call that hands it on.
         """
-        source = source_of(call, content)
+        source = source_of(call, content, raised=raised)
         if not self._policy.reviews:
             reviewed = Reviewed(
                 source=source,
@@ -282,12 +282,14 @@ class Judge:
         facts = extract(call, roots=roots, folder=self._folders.get(call.tool.title))
         facts = self._registry.look_up(facts, network=network)
         run = self._ledger.read_run(call.run)
+        links = {link["url"]: link["host"] for content in facts.contents for link in content["links"]}
         return PolicyInput(
             call=call,
             facts=facts,
             run=run,
             now=self._clock().isoformat(timespec="seconds")[:19] + "Z",
             labels=self.origins.labels(call, run),
+            links=self.origins.links(call, run, links) if links else {},
         )
 
     def _stored(self, given: PolicyInput) -> tuple[Decision, PolicyInput]:

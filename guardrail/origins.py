@@ -67,6 +67,17 @@ class Origins:
             self._catch_up(call.run, known, run.sources)
             return known.seen.labels(call.arguments, call.tool.schema)
 
+    def links(self, call: Call, run: RunState, hosts: Mapping[str, str]) -> Mapping[str, Any]:
+        """The same for links that stand inside of arguments, as `provenance.Seen.links` says it.
+
+        Raises:
+            LedgerUnavailable: the ledger cannot be read.
+        """
+        known = self._known(call.run)
+        with known.lock:
+            self._catch_up(call.run, known, run.sources)
+            return known.seen.links(hosts)
+
     def keep(self, run: str, name: str, source: Source) -> None:
         """Take in what was handed on; the ledger keeps it under this name."""
         known = self._known(run)

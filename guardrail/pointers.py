@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 EVERY: Final = "*"
 """The token that stands for every member of one level."""
@@ -33,6 +33,40 @@ class Place:
     pointer: str
     value: Any
     reached: bool = True
+
+
+_Way: TypeAlias = "tuple[_Way, str | int] | None"
+"""How a place is reached: the way to what holds it, and its name or its index in that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A place that is found by looking through a value.
+
+    Names may be long, and others chose them: the pointer is written out only where somebody asks for it.
+
+    Attributes:
+        value: what stands there.
+        way: how it is reached.
+    """
+
+    value: Any
+    way: _Way
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it stands inside of a member, not right at the top."""
+        return self.way is not None and self.way[0] is not None
+
+    @property
+    def pointer(self) -> str:
+        """Where, as a JSON pointer."""
+        steps: list[str] = []
+        way = self.way
+        while way is not None:
+            way, step = way
+            steps.append(f"/{escape(str(step))}")
+        return "".join(reversed(steps))
 
 
 @lru_cache(maxsize=1024)
@@ -75,19 +109,31 @@ def places(value: Any, pointer: str) -> Iterator[Place]:
     return _walk(value, tokens(pointer), "")
 
 
-def leaves(value: Any) -> Iterator[Place]:
+def leaves(value: Any) -> Iterator[Leaf]:
     """Every text, number, boolean and null in a JSON value, in its order."""
-    ahead: list[tuple[str, Any]] = [("", value)]
+    for way, found in _walked(value):
+        if not isinstance(found, dict | list):
+            yield Leaf(value=found, way=way)
+
+
+def names(value: Any) -> Iterator[Leaf]:
+    """The name of every member of every object in a JSON value, at the place of that member."""
+    for way, _ in _walked(value):
+        if way is not None and isinstance(way[1], str):
+            yield Leaf(value=way[1], way=way)
+
+
+def _walked(value: Any) -> Iterator[tuple[_Way, Any]]:
+    ahead: list[tuple[_Way, Any]] = [(None, value)]
     while ahead:
-        pointer, found = ahead.pop()
+        way, found = ahead.pop()
+        yield way, found
         if isinstance(found, dict):
             members = cast("dict[str, Any]", found)
-            ahead += [(f"{pointer}/{escape(name)}", member) for name, member in reversed(members.items())]
+            ahead += [((way, name), member) for name, member in reversed(members.items())]
         elif isinstance(found, list):
             items = cast("list[Any]", found)
-            ahead += [(f"{pointer}/{index}", items[index]) for index in range(len(items) - 1, -1, -1)]
-        else:
-            yield Place(pointer=pointer, value=found)
+            ahead += [((way, index), items[index]) for index in range(len(items) - 1, -1, -1)]
 
 
 def put(value: Any, pointer: str, other: Any) -> Any:

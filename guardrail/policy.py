@@ -92,6 +92,7 @@ class PolicyInput:
         now: RFC 3339, UTC, whole seconds; recorded, so that a replay sees the same clock.
         point: where on the line the question is asked.
         labels: argument, as a pointer to one value → where it comes from (`provenance.Seen.labels`).
+        links: link inside of a content, as it is written → the same of it.
         output: what is to be handed on, at the point `output`.
     """
 
@@ -101,6 +102,7 @@ class PolicyInput:
     now: str
     point: Point = "action"
     labels: Mapping[str, Any] = field(default_factory=_unlabelled)
+    links: Mapping[str, Any] = field(default_factory=_unlabelled)
     output: Output = NO_OUTPUT
 
     @cached_property
@@ -116,7 +118,7 @@ class PolicyInput:
                 "tool": orjson.Fragment(call.tool.json),
                 "arguments": orjson.Fragment(call.body),
                 "facts": self.facts.as_json(),
-                "labels": {"run": self.run.labels, "arguments": self.labels},
+                "labels": {"run": self.run.labels, "arguments": self.labels, "links": self.links},
                 "usage": self.run.usage,
                 "history": self.run.history,
                 "run": {

@@ -31,10 +31,8 @@ from guardrail.canonical import canonical, compact
 from guardrail.decisions import Decision, Reason, refuse
 from guardrail.errors import spoken
 from guardrail.execution import Attempt
-from guardrail.facts.secrets import may_hold_secrets, secrets_in
-from guardrail.facts.texts import texts_in
 from guardrail.outcomes import Outcome
-from guardrail.provenance import Source
+from guardrail.provenance import Source, values_in
 from guardrail.steps import AwaitApproval, Join, Review, Reviewed, Step
 
 SERVER: Final = "guardrail"
@@ -81,16 +79,24 @@ _UNEDITED: Final = refuse(
 )
 
 
-def source_of(call: Call, content: Any) -> Source:
-    """What a call has said, as what values of later calls may come from."""
+def source_of(call: Call, content: Any, *, raised: bool = False) -> Source:
+    """What a call has said, as what values of later calls may come from.
+
+    Args:
+        call: the call.
+        content: what somebody would read of its outcome.
+        raised: it is the text of an error. Nobody vouches for those: they quote whatever went wrong.
+    """
     tool = call.tool
+    vouches = not raised and "trusted" in {tool.trust, *tool.fields.values()}
     return Source(
-        kind=tool.trust,
+        kind="untrusted" if raised else tool.trust,
         content=content,
         tool=tool.title,
         call=call.reference,
-        fields=tool.fields,
+        fields={} if raised else tool.fields,
         readers=tool.readers,
+        given=values_in(call.arguments) if vouches else (),
     )
 
 
@@ -98,16 +104,7 @@ def labels_of(call: Call, source: Source) -> tuple[str, ...]:
     """What a run is labelled with once it has seen this: `untrusted`, `secret`, and what the tool declares."""
     if call.tool is EMIT:
         return ()  # the run has seen all of that already
-    found = list(call.tool.labels)
-    if source.is_untrusted and source.content not in ("", None, [], {}):
-        found.append("untrusted")
-    if may_hold_secrets(source.body) and any(
-        secret["category"] == "secret"
-        for place in texts_in(source.content)
-        for secret in secrets_in(place.value)
-    ):
-        found.append("secret")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*call.tool.labels, *source.labels)))
 
 
 def release_of(call: Call, content: Any) -> Call:

@@ -12,6 +12,15 @@ package guardrail.provenance
 trust(argument) := object.get(input.labels.arguments, [argument, "trust"], "unknown")
 
 # METADATA
+# title: The leaf stands there letter by letter
+# description: What was put together, or is spelt another way, may carry out what nobody wrote.
+whole(argument) if object.get(input.labels.arguments, [argument, "whole"], false) == true
+
+# METADATA
+# title: Where a link inside of a content came from
+trust_of_link(url) := object.get(input.labels.links, [url, "trust"], "unknown")
+
+# METADATA
 # title: The user said it, or a tool whose word is taken did
 vouched(argument) if trust(argument) in {"user", "trusted"}
 

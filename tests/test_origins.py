@@ -40,6 +40,10 @@ def contacts(name: str) -> dict[str, str]:
     return {"name": name, "iban": "FR7630006000011234567890189"}
 
 
+def missing(name: str) -> dict[str, str]:
+    raise LookupError(f"no contact named {name!r}")
+
+
 def vault() -> str:
     return "the key is ghp_" + "a" * 36
 
@@ -125,6 +129,38 @@ def test_a_run_is_labelled_by_what_it_has_seen(tmp_path: Path):
         assert guard.ledger.read_run("r").labels == ("accounts", "secret")
         guard.tool(read_mail, agent="reader")()
         assert guard.ledger.read_run("r").labels == ("accounts", "secret", "untrusted")
+
+
+def test_a_run_is_labelled_by_what_it_is_told(tmp_path: Path):
+    with guarded(tmp_path / "l.db", Watching()) as guard:
+        with guard.run("r"):
+            guard.hear(vault(), trust="untrusted")
+            guard.hear("again: " + vault(), trust="untrusted")
+        with guard.run("u"):
+            guard.hear(vault())
+        with guard.run("t"):
+            guard.hear("nothing", trust="trusted")
+        assert [guard.ledger.read_run(run).labels for run in "rut"] == [
+            ("untrusted", "secret"),
+            ("secret",),
+            (),
+        ]
+        assert guard.ledger.verify().ok
+
+
+def test_a_tool_that_gives_back_what_it_was_asked_for_vouches_for_nothing_in_it(tmp_path: Path):
+    """Nor does its error, in whichever process the run goes on."""
+    policy = Watching()
+    with guarded(tmp_path / "l.db", policy) as guard, guard.run("r"):
+        guard.tool(contacts, agent="reader")("mallory-17")
+        with pytest.raises(LookupError):
+            guard.tool(missing, agent="reader", name="contacts")("evil@attacker.example")
+    with guarded(tmp_path / "l.db", policy) as guard, guard.run("r"):
+        found = []
+        for to in ("mallory-17", "FR7630006000011234567890189", "evil@attacker.example"):
+            guard.tool(pay, agent="payer")(to)
+            found.append(trust(policy))
+    assert found == ["unknown", "trusted", "untrusted"]
 
 
 def test_what_was_heard_before_is_not_written_again(tmp_path: Path):

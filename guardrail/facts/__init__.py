@@ -28,7 +28,7 @@ from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
 from guardrail.facts.texts import names_in, texts_in
 from guardrail.facts.urls import guess_url, read_url
-from guardrail.pointers import EVERY, Place, of_argument, places, tokens
+from guardrail.pointers import EVERY, Leaf, Place, of_argument, places, tokens
 
 MAX_VALUES: Final = 256
 """How many texts of one declared argument are read; with more it is opaque as a whole."""
@@ -140,7 +140,8 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
     facts: _Lists = {}
     left = MAX_SQL
     undeclared = (place for place in texts_in(call.arguments) if not _is_declared(place, declared))
-    for place in islice(undeclared, MAX_VALUES):
+    for text in islice(undeclared, MAX_VALUES):
+        place = Place(pointer=text.pointer, value=text.value)
         kind = guess(place.value)
         if kind == "sql":
             left -= len(place.value)
@@ -152,7 +153,7 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
     return {**_NONE.guessed, **{field: tuple(items) for field, items in facts.items()}}
 
 
-def _is_declared(place: Place, declared: Sequence[Sequence[str]]) -> bool:
+def _is_declared(place: Leaf, declared: Sequence[Sequence[str]]) -> bool:
     """Whether a place is one that is declared, stands in one, or stands where one was expected in it."""
     path = tokens(place.pointer)
     return any(

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
-from guardrail.pointers import Place, escape, leaves
+from guardrail.pointers import Leaf, leaves, names
 
 
-def texts_in(value: Any) -> Iterator[Place]:
+def texts_in(value: Any) -> Iterator[Leaf]:
     """The texts in their order, the names of members left out."""
     return (place for place in leaves(value) if isinstance(place.value, str))
 
 
-def names_in(value: Any) -> Iterator[Place]:
+def names_in(value: Any) -> Iterator[Leaf]:
     """The names of members, each at the place of its value."""
-    waiting: list[tuple[str, Any]] = [("", value)]
-    while waiting:
-        pointer, inner = waiting.pop()
-        if isinstance(inner, Mapping):
-            members = cast("Mapping[str, Any]", inner)
-            for name, member in members.items():
-                at = f"{pointer}/{escape(name)}"
-                yield Place(pointer=at, value=name)
-                waiting.append((at, member))
-        elif isinstance(inner, list | tuple):
-            items = cast("Sequence[Any]", inner)
-            waiting += [(f"{pointer}/{index}", item) for index, item in enumerate(items)]
+    return names(value)

@@ -51,7 +51,7 @@ class Hear(Write):
         encode({"run": run, "principal": principal})
         self.runs = (run,)
         self._principal = principal
-        self._kind = source.kind
+        self._kind, self._labels = source.kind, source.labels
         self._sealed = key.seal(to_json({"content": source.body.decode(), "source": source.as_json()}))
 
     def apply(self, tx: Transaction) -> None:
@@ -59,7 +59,7 @@ class Hear(Write):
         row = tx.run(self.runs[0], self._principal)
         row.position += 1
         row.sources += 1
-        labels = ["untrusted"] if self._kind == "untrusted" and "untrusted" not in row.seen else []
+        labels = [label for label in self._labels if label not in row.seen]
         if labels:
             row.seen = (*row.seen, *labels)
             row.version += 1

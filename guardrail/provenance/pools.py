@@ -1,23 +1,47 @@
-"""Where values are looked for: the texts of a run that share a trust and a circle of readers."""
+"""Where values are looked for: the texts of a run that share a trust and a circle of readers, by their words."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from guardrail.provenance.forms import normal, number, numbers
+from guardrail.provenance.forms import SIGNS, normal, number, readings, rows_in, signed, words_in
 from guardrail.provenance.sources import Leaf, Source, Vouching
 
 SHINGLE: Final = 4
 """How many words in a row, found in a source, say that a text was copied from there."""
-_BETWEEN: Final = "\x00"
 _MAX_TRIES: Final = 64
-"""How many places of one text are looked at one by one; then a pattern looks for the first that stands alone."""
+"""How many places are looked at for one that vouches."""
+_OPENS: Final = frozenset(" \"'`([{<,;:=\u2018\u2019“”„«»\u2013\u2014")
+_CLOSES: Final = _OPENS | frozenset(")]}>.!?")
+
+
+class TooMuchError(Exception):
+    """More would have to be looked at than may be for one call."""
+
+
+class Effort:
+    """How much may still be looked at.
+
+    Args:
+        steps: a word that is looked up is one, and so is a place that is compared.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take some.
+
+        Raises:
+            TooMuchError: there are no more.
+        """
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuchError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,156 +49,156 @@ class Found:
     """Where a value was found.
 
     Attributes:
-        kind: whose words.
         source: the source.
-        pointer: where in its content.
-        vouches: whether whoever said it vouches for the value; a trusted tool does for the fields that it
-            fills, not for what else stands in one of them.
+        leaf: which value of it.
+        vouches: whether whoever said it vouches for the value. A trusted tool does for the fields that it fills, not
+            for what else stands in one of them, nor for what it was called with; nobody does for a group of
+            digits out of a longer number, nor for another scheme.
     """
 
-    kind: Vouching
     source: Source
-    pointer: str
-    vouches: bool = True
+    leaf: Leaf
+    vouches: bool
+
+    @property
+    def kind(self) -> Vouching:
+        """Whose words."""
+        return self.leaf.kind
 
 
-class _Part:
-    """Some leaves as one text, so that searching it is one step."""
-
-    def __init__(self, text: str, starts: list[int], leaves: list[tuple[Source, Leaf]]) -> None:
-        self.text = text
-        self.starts = starts
-        self.leaves = leaves
-
-    def joined(self, other: _Part) -> _Part:
-        shift = len(self.text)
-        starts = self.starts + [start + shift for start in other.starts]
-        return _Part(self.text + other.text, starts, self.leaves + other.leaves)
-
-    def find(self, text: str) -> Found | None:
-        """The first leaf that holds a text from the beginning of a word to the end of one, one that vouches first."""
-        if text not in self.text:  # by far the most
-            return None
-        return _first(self._at(at, at + len(text)) for at in islice(self._standing(text), _MAX_TRIES))
-
-    def _standing(self, text: str) -> Iterator[int]:
-        """Where a text stands alone. However often it stands inside of other words first, the place is found."""
-        at = self.text.find(text)
-        for _ in range(_MAX_TRIES):
-            if at < 0:
-                return
-            if _stands_alone(self.text, at, at + len(text)):
-                yield at
-            at = self.text.find(text, at + 1)
-        if at >= 0:
-            alone = re.compile(f"{_edge('(?<!{})', text[0])}{re.escape(text)}{_edge('(?!{})', text[-1])}")
-            yield from (match.start() for match in alone.finditer(self.text, at))
-
-    def _at(self, start: int, end: int) -> Found:
-        source, leaf = self.leaves[bisect_right(self.starts, start) - 1]
-        return _found(source, leaf, vouches=not leaf.is_field or _is_whole(self.text, start, end))
-
-    @cached_property
-    def numbers(self) -> dict[str, Found]:
-        """Number, by its value → where it stands, a place that vouches first."""
-        found: dict[str, Found] = {}
-        for index, (start, (source, leaf)) in enumerate(zip(self.starts, self.leaves, strict=True)):
-            whole = number(leaf.value)
-            values = set[str]() if whole is None else {whole}
-            if isinstance(leaf.value, str):
-                end = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.text)
-                values = numbers(self.text[start:end])
-            for value in values:
-                place = _found(source, leaf, vouches=not leaf.is_field or value == whole)
-                if value not in found or (place.vouches and not found[value].vouches):
-                    found[value] = place
-        return found
-
-    @cached_property
-    def shingles(self) -> dict[tuple[str, ...], int]:
-        """So many words in a row → which leaf."""
-        found: dict[tuple[str, ...], int] = {}
-        for index, line in enumerate(self.text.split(_BETWEEN)[1:]):
-            for run in shingles(line.split(" ")):
-                found.setdefault(run, index)
-        return found
+_Stretch = tuple[int, int]
+"""Where something begins and ends, in characters, among all texts of a pool."""
 
 
 class Pool:
-    """All texts of one kind for one circle of readers.
-
-    Parts are joined as in a binary counter: a search looks at few of them, and no text is copied often.
-    """
+    """All texts of one kind for one circle of readers, by the words in them."""
 
     def __init__(self, kind: Vouching) -> None:
         self.kind: Vouching = kind
-        self._parts: list[_Part] = []
+        self._texts: list[str] = []
+        self._starts: list[int] = []
+        self._leaves: list[tuple[Source, Leaf]] = []
+        self._length = 0
+        self._words: dict[str, list[int]] = {}
+        self._numbers: dict[str, list[_Stretch]] = {}
+        self._rows: dict[str, list[_Stretch]] = {}
+        self._ends_of_rows: dict[int, list[_Stretch]] = {}
 
-    def add(self, source: Source, found: list[Leaf]) -> int:
-        """Add leaves of a source; answers how many characters that are."""
-        texts, starts, length = [""], list[int](), 0
-        for leaf in found:
-            text = normal(leaf.value) if isinstance(leaf.value, str) else repr(leaf.value)
-            starts.append(length + 1)
-            texts.append(text)
-            length += len(text) + 1
-        self._parts.append(_Part(_BETWEEN.join(texts), starts, [(source, leaf) for leaf in found]))
-        while len(self._parts) > 1 and len(self._parts[-2].text) <= 2 * len(self._parts[-1].text):
-            last = self._parts.pop()
-            self._parts[-1] = self._parts[-1].joined(last)
-        return length
+    def add(self, source: Source, leaf: Leaf) -> int:
+        """Add a value of a source; answers how many characters that is."""
+        text = normal(leaf.value) if isinstance(leaf.value, str) else _written(leaf.value)
+        start = self._length
+        for at, word in words_in(text):
+            self._words.setdefault(word, []).append(start + at)
+            if word[0].isdecimal() and isinstance(leaf.value, str):
+                for value in readings(signed(text, at, word)):
+                    self._numbers.setdefault(value, []).append((start + at, start + at + len(word)))
+        if not isinstance(leaf.value, str) and (whole := number(leaf.value)) is not None:
+            self._numbers.setdefault(whole, []).append((start, start + len(text)))
+        for at, row in rows_in(text):
+            stretch = (start + at, start + at + len(row))
+            self._ends_of_rows.setdefault(len(self._texts), []).append(stretch)
+            joined = row.replace(" ", "")
+            for spelling in {joined, joined.removeprefix("+")}:
+                self._rows.setdefault(spelling, []).append(stretch)
+        self._texts.append(text)
+        self._starts.append(start)
+        self._leaves.append((source, leaf))
+        self._length += len(text) + 1
+        return len(text) + 1
 
-    def find(self, text: str) -> Found | None:
-        """A place that holds a text in normal form, whole words."""
-        return _first(part.find(text) for part in self._parts)
+    def find(self, text: str, effort: Effort, *, bare: bool = False) -> Found | None:
+        """A place that holds a text from the beginning of a word to the end of one, one that vouches first.
 
-    def find_number(self, value: str) -> Found | None:
-        """A place that holds a number, as `forms.number` writes it."""
-        return _first(part.numbers.get(value) for part in self._parts)
+        Args:
+            text: a normal form.
+            effort: what this may cost.
+            bare: its scheme was left out: where another one stands, that vouches for nothing.
 
-    def find_copied(self, words: list[str]) -> Found | None:
-        """A place that holds some of these words in a row, as many as `SHINGLE`."""
-        for part in self._parts:
-            for run in shingles(words):
-                if (index := part.shingles.get(run)) is not None:
-                    source, leaf = part.leaves[index]
-                    return _found(source, leaf, vouches=not leaf.is_field)
-        return None
+        Raises:
+            TooMuchError: it would cost more.
+        """
+        words = words_in(text)
+        stretches = islice(self._standing(text, words, effort), _MAX_TRIES)
+        return first(self._found(stretch, [word for _, word in words], bare=bare) for stretch in stretches)
+
+    def find_number(self, value: str, effort: Effort) -> Found | None:
+        """A place that holds a number, as `forms.number` writes it.
+
+        Raises:
+            TooMuchError: it would cost more than it may.
+        """
+        stretches = self._numbers.get(value, ())
+        effort.spend(1 + min(len(stretches), _MAX_TRIES))
+        return first(self._found(stretch, [value]) for stretch in stretches[:_MAX_TRIES])
+
+    def _standing(self, text: str, words: list[tuple[int, str]], effort: Effort) -> Iterator[_Stretch]:
+        """Where a text stands alone."""
+        effort.spend(1 + len(words))
+        yield from self._rows.get(text, ())
+        listed = [(offset, self._words.get(word)) for offset, word in words]
+        known = [(offset, places) for offset, places in listed if places]
+        if not known or len(known) < len(listed):
+            return
+        offset, places = min(known, key=lambda word: len(word[1]))
+        first = known[0] if words[0][0] == 0 else None
+        last = known[-1] if words[-1][0] + len(words[-1][1]) == len(text) else None
+        for place in places:
+            effort.spend(1 + len(text) // 256)
+            start = place - offset
+            index = bisect_right(self._starts, place) - 1
+            line, at = self._texts[index], start - self._starts[index]
+            if (
+                at >= 0
+                and line.startswith(text, at)
+                and (_stands(first, start) if first else _opens(line, at))
+                and (_stands(last, start) if last else _closes(line, at + len(text)))
+                and not (text[0].isdecimal() and line[max(at - 1, 0) : at] in {*SIGNS})
+            ):
+                yield start, start + len(text)
+
+    def _found(self, stretch: _Stretch, words: list[str], *, bare: bool = False) -> Found:
+        start, end = stretch
+        index = bisect_right(self._starts, start) - 1
+        source, leaf = self._leaves[index]
+        line, at = self._texts[index], start - self._starts[index]
+        whole = at == 0 and end - start == len(line)
+        parted = any(
+            row[0] <= start and end <= row[1] and row != stretch for row in self._ends_of_rows.get(index, ())
+        )
+        other_scheme = bare and line[max(at - 3, 0) : at] == "://"
+        theirs = leaf.kind == "trusted" and ((leaf.is_field and not whole) or source.gives_back(words))
+        return Found(source=source, leaf=leaf, vouches=not (parted or other_scheme or theirs))
 
 
-def _found(source: Source, leaf: Leaf, *, vouches: bool) -> Found:
-    return Found(kind=leaf.kind, source=source, pointer=leaf.pointer, vouches=vouches)
+def _written(value: float) -> str:
+    """A number as a text."""
+    read = number(value)
+    return repr(value) if read is not None else ""
 
 
-def _first(places: Iterable[Found | None]) -> Found | None:
+def first(places: Iterable[Found]) -> Found | None:
     """The first place that vouches; where none does, the first."""
     partly: Found | None = None
     for place in places:
-        if place is not None and place.vouches:
+        if place.vouches:
             return place
         partly = partly or place
     return partly
 
 
-def shingles(words: list[str]) -> Iterator[tuple[str, ...]]:
-    """Every run of `SHINGLE` words."""
-    return zip(*(words[start:] for start in range(SHINGLE)), strict=False)
+def _stands(word: tuple[int, list[int]], start: int) -> bool:
+    """Whether a word of a text that begins here stands in its place, as a word."""
+    offset, places = word
+    at = bisect_left(places, start + offset)
+    return at < len(places) and places[at] == start + offset
 
 
-def _edge(around: str, letter: str) -> str:
-    """What must not stand beside the first or last letter of a text for it to stand alone."""
-    return around.format(r"[^\W_]") if letter.isalnum() else ""
+def _opens(line: str, at: int) -> bool:
+    """Whether a text that begins with a sign may begin here."""
+    return not at or line[at - 1] in _OPENS
 
 
-def _is_whole(text: str, start: int, end: int) -> bool:
-    """Whether a stretch is a leaf from its beginning to its end."""
-    return text[start - 1 : start] in {"", _BETWEEN} and text[end : end + 1] in {"", _BETWEEN}
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a stretch begins and ends where words do."""
-    before = text[start - 1] if start else _BETWEEN
-    after = text[end] if end < len(text) else _BETWEEN
-    return not (before.isalnum() and text[start].isalnum()) and not (
-        after.isalnum() and text[end - 1].isalnum()
-    )
+def _closes(line: str, at: int) -> bool:
+    """Whether a text that ends with a sign may end here."""
+    return at == len(line) or line[at] in _CLOSES

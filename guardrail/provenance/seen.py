@@ -6,65 +6,33 @@ what was reworded, encoded, or decided because of something that was read, is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any, Final, cast
 
-from guardrail.pointers import escape, leaves
-from guardrail.provenance.forms import normal, number, pieces, readings, spellings
-from guardrail.provenance.pools import SHINGLE, Found, Pool
-from guardrail.provenance.sources import Leaf, Source, Vouching, leaves_of
-
-Trust = Literal["user", "trusted", "untrusted", "unknown"]
-"""Who vouches for a value."""
+from guardrail.pointers import Leaf as Place
+from guardrail.pointers import escape, leaves, names
+from guardrail.provenance.forms import normal
+from guardrail.provenance.matching import STRENGTH, Matched, Search, Trust, vouches
+from guardrail.provenance.pools import Effort, Found, Pool, TooMuchError
+from guardrail.provenance.sources import Leaf, Source, Vouching, is_said, leaves_of
 
 MAX_VALUES: Final = 256
 """How many values of one call are looked for; where there are more, nothing is known of any."""
 MAX_CHARACTERS: Final = 1_000_000
-"""How much of a run is searched. What comes later vouches for nothing."""
-MAX_PIECES: Final = 32
-"""Of how many pieces a value may be put together for them to vouch for it."""
-_MAX_WORDS: Final = 4_096
+"""How much of a run is searched. What does not fit in vouches for nothing, and may be where a value comes from."""
+MAX_STEPS: Final = 200_000
+"""How much is looked at for one call, in words and places; beyond, nothing is known of a value."""
 _MAX_ORIGINS: Final = 8
-_MAX_RUN: Final = 8
-_MIN_PIECE: Final = 8
-"""How long a piece is, at least, to say by itself that something was copied."""
-_STRENGTH: Final[Mapping[Trust, int]] = {"untrusted": 0, "unknown": 1, "trusted": 2, "user": 3}
 
 Readers = tuple[str, ...] | None
-_UNKNOWN: Final[Mapping[str, Any]] = {"trust": "unknown", "origins": (), "readers": None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Matched:
-    trust: Trust
-    found: tuple[Found, ...] = ()
-    copied: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        origins = [
-            {
-                "kind": place.kind,
-                "tool": place.source.tool,
-                "call": place.source.call,
-                "field": place.pointer,
-            }
-            for place in self.found[:_MAX_ORIGINS]
-        ]
-        return {"trust": self.trust, "origins": origins, "readers": self._readers()}
-
-    def _readers(self) -> list[str] | None:
-        """Who may read the value: whoever may read every source that it is made of.
-
-        A value that stands whole in a source that anybody may read is no secret of the others.
-        """
-        circles = [place.source.readers for place in self.found]
-        if not self.copied and None in circles:
-            return None
-        limited = [circle for circle in circles if circle is not None]
-        if not limited:
-            return None
-        return sorted(reader for reader in set(limited[0]) if all(reader in circle for circle in limited))
+_OWN: Final[Mapping[str, Any]] = {
+    "trust": "trusted",
+    "origins": ({"kind": "definition", "tool": "", "call": "", "field": ""},),
+    "readers": None,
+    "whole": True,
+}
 
 
 class Seen:
@@ -73,157 +41,174 @@ class Seen:
     def __init__(self) -> None:
         self.characters = 0
         self._pools: dict[tuple[Vouching, Readers], Pool] = {}
-        self._waiting: list[Source] = []
+        self._waiting: deque[Source] = deque()
+        self._circles: set[tuple[str, ...]] = set()
+        self._any_untrusted = False
+        self._unread: set[tuple[Vouching, Readers]] = set()
 
     def add(self, source: Source) -> None:
         """Take in a source; it is read when somebody asks."""
         self._waiting.append(source)
 
     def labels(self, arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-        """Where every text and number among the arguments comes from: JSON pointer → trust, origins, readers.
+        """Where every text and number among the arguments comes from: JSON pointer → trust, origins, readers, whole.
+
+        The name of a member that the tool's definition does not name is a value too; its label is part of that of the
+        member. Of more values than are looked for, the first have a label, and every argument.
 
         Args:
             arguments: of a call.
             schema: JSON Schema of its tool: a value that stands there as a default or a choice is the tool's own.
         """
         self._read()
-        found = [place for place in leaves(arguments) if _is_said(place.value)]
-        if len(found) > MAX_VALUES:
-            return {place.pointer: _UNKNOWN for place in found}
+        said = list(islice(_said(arguments, schema), MAX_VALUES + 1))
+        if len(said) > MAX_VALUES:
+            places = chain((leaf.pointer for leaf in said), (f"/{escape(name)}" for name in arguments))
+            return dict.fromkeys(places, self._not_looked_for())
         own = _own_values(schema)
-        return {place.pointer: self._label(place.value, own.get(place.pointer, ())) for place in found}
+        effort = Effort(MAX_STEPS)
+        labels: dict[str, Any] = {}
+        for leaf in said:
+            pointer = leaf.pointer
+            label = self._label(leaf.value, own.get(pointer, ()), effort)
+            labels[pointer] = _weaker(labels[pointer], label) if pointer in labels else label
+        return labels
+
+    def links(self, hosts: Mapping[str, str]) -> dict[str, Any]:
+        """Where links come from that stand inside of texts: link, as it is written → the same as in `labels`.
+
+        Args:
+            hosts: link, as it is written → where it leads. One to a host out of an untrusted output is untrusted, too.
+        """
+        self._read()
+        effort = Effort(MAX_STEPS)
+        found: dict[str, Any] = {}
+        for url, host in hosts.items():
+            found[url] = self._label(url, (), effort)
+            if found[url]["trust"] == "unknown":
+                behind = self._label(host, (), effort)
+                found[url] = _weaker(found[url], behind) if behind["trust"] == "untrusted" else found[url]
+        return found
 
     def says(self, text: str, kind: Vouching) -> bool:
         """Whether a text stands in what was seen already, as words of that kind that vouch for it."""
         self._read()
-        said = normal(text)
-        return not said or any(_vouches(pool, said) for (of, _), pool in self._pools.items() if of == kind)
+        said, effort = normal(text), Effort(MAX_STEPS)
+        pools = [pool for pool in self._pools.values() if pool.kind == kind]
+        try:
+            return not said or any(vouches(pool, said, effort) for pool in pools)
+        except TooMuchError:
+            return False
+
+    # --- reading ------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for source in waiting:
-            sorted_out: dict[Vouching, list[Leaf]] = {}
-            for leaf in leaves_of(source):
-                sorted_out.setdefault(leaf.kind, []).append(leaf)
-            for kind, found in sorted_out.items():
-                if self.characters < MAX_CHARACTERS:
-                    pool = self._pools.setdefault((kind, source.readers), Pool(kind))
-                    self.characters += pool.add(source, found)
+        while self._waiting:
+            self._take(self._waiting[0])
+            self._waiting.popleft()  # only now: what could not be read is not forgotten
 
-    def _label(self, value: str | float, own: tuple[Any, ...]) -> Mapping[str, Any]:
+    def _take(self, source: Source) -> None:
+        untrusted = source.is_untrusted and source.content not in ("", None, [], {})
+        self._any_untrusted = self._any_untrusted or untrusted
+        if source.readers is not None:
+            self._circles.add(source.readers)
+        try:
+            found, complete = leaves_of(source)
+            for leaf in found:
+                complete = self._add(source, leaf) and complete
+        except MemoryError:
+            complete = False
+        if not complete:
+            self._unread.add(("untrusted" if untrusted else source.kind, source.readers))
+
+    def _add(self, source: Source, leaf: Leaf) -> bool:
+        size = len(leaf.value) if isinstance(leaf.value, str) else 1
+        if self.characters + size > MAX_CHARACTERS:
+            return False
+        pool = self._pools.setdefault((leaf.kind, source.readers), Pool(leaf.kind))
+        self.characters += pool.add(source, leaf)
+        return True
+
+    # --- labels -------------------------------------------------------------------------------------
+
+    def _label(self, value: str | float, own: tuple[Any, ...], effort: Effort) -> Mapping[str, Any]:
         if value in own:
-            return {
-                "trust": "trusted",
-                "origins": ({"kind": "definition", "tool": "", "call": "", "field": ""},),
-                "readers": None,
-            }
-        if not isinstance(value, str):
-            return self._matched_number(value).as_json()
-        text = normal(value)
-        if not text:
-            return _UNKNOWN
-        whole = self._whole(text)
-        return (whole or self._put_together(text)).as_json()
+            return _OWN
+        try:
+            return self._as_label(Search(self._pools.values(), effort).match(value))
+        except TooMuchError:
+            return self._not_looked_for()
 
-    def _matched_number(self, value: float) -> _Matched:
-        read = number(value)
-        found = () if read is None else tuple(self._numbered(read))
-        return _Matched(trust=_best(found), found=found)
+    def _as_label(self, matched: Matched) -> Mapping[str, Any]:
+        """What was found of a value, with what may stand in all that was not read."""
+        trust = matched.trust
+        if trust == "unknown" and any(kind == "untrusted" for kind, _ in self._unread):
+            trust = "untrusted"
+        circles = [place.source.readers for place in matched.found]
+        readers: list[str] | None = None
+        if matched.copied or None not in circles:  # what anybody may read as a whole is no secret of others
+            readers = _closest({*circles, *(circle for _, circle in self._unread)} - {None})
+        return {
+            "trust": trust,
+            "origins": [_origin(place) for place in matched.found[:_MAX_ORIGINS]],
+            "readers": readers,
+            "whole": matched.whole,
+        }
 
-    def _whole(self, text: str) -> _Matched | None:
-        """The value as it stands somewhere."""
-        candidates = spellings(text)
-        found = tuple(
-            self._places(
-                lambda pool: next(
-                    (place for spelling in candidates if (place := pool.find(spelling)) is not None), None
-                )
-            )
-        )
-        for read in () if found else sorted(readings(text)):
-            found = (*found, *self._numbered(read))
-        return _Matched(trust=_best(found), found=found) if found else None
-
-    def _put_together(self, text: str) -> _Matched:
-        """The value as it was put together: as weak as the weakest of its pieces."""
-        parts, words = pieces(text), text.split(" ")[:_MAX_WORDS]
-        if len(parts) > 1:
-            covered = self._covered(parts, prose=len(words) > 1) if len(parts) <= MAX_PIECES else None
-            if covered is None:
-                return self._copied(words, parts)
-            trusts: list[Trust] = [_best(found) for found in covered]
-            weakest = min(trusts, key=_STRENGTH.__getitem__)
-            return _Matched(trust=weakest, found=tuple(found[0] for found in covered), copied=True)
-        return _Matched(trust="unknown")
-
-    def _covered(self, parts: list[str], *, prose: bool) -> list[tuple[Found, ...]] | None:
-        """Where each piece stands, in a sentence as many in a row as possible; None = one stands nowhere."""
-        if not all(any(pool.find(part) for pool in self._pools.values()) for part in parts):
-            return None  # what stands in a row stands there one by one as well
-        covered: list[tuple[Found, ...]] = []
-        at = 0
-        while at < len(parts):
-            for end in range(min(at + _MAX_RUN, len(parts)) if prose else at + 1, at, -1):
-                found = tuple(self._vouching(" ".join(parts[at:end]), prose=prose))
-                if found:
-                    covered.append(found)
-                    at = end
-                    break
-            else:
-                return None
-        return covered
-
-    def _vouching(self, part: str, *, prose: bool) -> Iterator[Found]:
-        """Where a piece stands. Common words stand everywhere: in a sentence, only the user's count for so little."""
-        telling = not prose or len(part) >= _MIN_PIECE or any(letter.isdigit() for letter in part)
-        for pool in self._pools.values():
-            if (telling or pool.kind == "user") and (place := pool.find(part)) is not None:
-                yield place
-
-    def _copied(self, words: list[str], parts: list[str]) -> _Matched:
-        """What of a text was copied, where the rest is nowhere: nobody vouches for it, and somebody may be in it."""
-        long = [part for part in parts[:_MAX_WORDS] if len(part) >= _MIN_PIECE]
-        found: list[Found] = []
-        vouched = [pool for pool in self._pools.values() if pool.kind != "untrusted"]
-        for pool in self._pools.values():
-            place = pool.find_copied(words) if len(words) >= SHINGLE else None
-            if place is None:
-                place = next(
-                    (
-                        where
-                        for part in long[:MAX_PIECES]
-                        if (where := pool.find(part)) is not None
-                        and (pool.kind != "untrusted" or not any(_vouches(other, part) for other in vouched))
-                    ),
-                    None,
-                )
-            if place is not None:
-                found.append(place)
-        untrusted = any(place.kind == "untrusted" for place in found)
-        return _Matched(trust="untrusted" if untrusted else "unknown", found=tuple(found), copied=True)
-
-    def _numbered(self, read: str) -> Iterator[Found]:
-        return self._places(lambda pool: pool.find_number(read))
-
-    def _places(self, look: Callable[[Pool], Found | None]) -> Iterator[Found]:
-        for pool in self._pools.values():
-            if (place := look(pool)) is not None:
-                yield place
+    def _not_looked_for(self) -> Mapping[str, Any]:
+        """The label of a value that may come from anything that the run has seen."""
+        trust = "untrusted" if self._any_untrusted else "unknown"
+        return {"trust": trust, "origins": (), "readers": _closest(self._circles), "whole": False}
 
 
-def _best(found: tuple[Found, ...]) -> Trust:
-    """Who vouches for a value that stands in several places: the strongest."""
-    kinds: list[Trust] = [place.kind for place in found if place.vouches] or ["unknown"]
-    return max(kinds, key=_STRENGTH.__getitem__)
+def _origin(place: Found) -> dict[str, str]:
+    source = place.source
+    return {"kind": place.kind, "tool": source.tool, "call": source.call, "field": place.leaf.pointer}
 
 
-def _vouches(pool: Pool, text: str) -> bool:
-    return (place := pool.find(text)) is not None and place.vouches
+def _closest(circles: Iterable[Readers]) -> list[str] | None:
+    """Who is in every circle of readers; None = anybody."""
+    limited = [circle for circle in circles if circle is not None]
+    if not limited:
+        return None
+    return sorted(reader for reader in set(limited[0]) if all(reader in circle for circle in limited))
 
 
-def _is_said(value: Any) -> bool:
-    """Whether this is a text or a number: what else there is, nobody can have said."""
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+def _weaker(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The label of what is made of two values."""
+    trusts: list[Trust] = [one["trust"], other["trust"]]
+    return {
+        "trust": min(trusts, key=STRENGTH.__getitem__),
+        "origins": [*one["origins"], *other["origins"]][:_MAX_ORIGINS],
+        "readers": _closest([one["readers"], other["readers"]]),
+        "whole": one["whole"] and other["whole"],
+    }
+
+
+def _said(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Place]:
+    """What somebody may have said: the texts, the numbers, and the names that the tool's definition does not name."""
+    yield from (leaf for leaf in leaves(arguments) if is_said(leaf.value))
+    known: set[str] | None = None
+    for name in filter(lambda place: place.is_inside, names(arguments)):
+        known = _named_in(schema) if known is None else known
+        if name.value not in known:
+            yield name
+
+
+def _named_in(schema: Mapping[str, Any]) -> set[str]:
+    """The names of all members that a JSON Schema describes, however deep."""
+    found: set[str] = set()
+    ahead: list[Any] = [schema]
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, Mapping):
+            described = cast("Mapping[str, Any]", part)
+            ahead += described.values()
+            if isinstance(properties := described.get("properties"), Mapping):
+                found.update(cast("Mapping[str, Any]", properties))
+        elif isinstance(part, list | tuple):
+            ahead += cast("list[Any]", part)
+    return found
 
 
 def _own_values(schema: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -239,5 +224,5 @@ def _own_values(schema: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
             values: list[Any] = list(cast("list[Any]", offered)) if isinstance(offered, list) else []
             values += [part[word] for word in ("default", "const") if word in part]
             if values:
-                found[f"/{escape(name)}"] = tuple(filter(_is_said, values))
+                found[f"/{escape(name)}"] = tuple(filter(is_said, values))
     return found

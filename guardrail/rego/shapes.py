@@ -79,7 +79,7 @@ INPUT: Final[Mapping[str, Shape]] = {
         "commands": (_COMMAND,), "sql": (_SQL,), "packages": (_PACKAGE,), "secrets": (_SECRET,), "money": (_MONEY,),
         "recipients": (_RECIPIENT,), "contents": (_CONTENT,),
     },
-    "labels": {"run": (TEXT,), "arguments": OPEN},
+    "labels": {"run": (TEXT,), "arguments": OPEN, "links": OPEN},
     "usage": _USAGE,
     "history": (_PAST_CALL,),
     "run": {"id": TEXT, "step": NUMBER, "started": TEXT},

@@ -133,12 +133,12 @@ is_anchored if {
 #   atlas: [AML.T0051.001, AML.T0052]
 ask contains object.union(settings.approval, {
 	"rule": "dataflow.link",
-	"message": sprintf("%s quotes an untrusted output, and links to %s", [content.argument, link.host]),
+	"message": sprintf("%s links to %s, out of an untrusted output", [content.argument, link.host]),
 	"fix": "leave the link out, or ask the user",
 }) if {
 	some content in input.facts.contents
-	provenance.trust(content.argument) == "untrusted"
 	some link in content.links
+	vouching.is_foreign(content, link)
 	not is_listed(link.host)
 	input.tool.effect != "read"
 	input.point == "action"
@@ -238,12 +238,12 @@ places contains {"host": url.host, "source": source(url.argument)} if {
 	input.point == "action"
 }
 
-# A link is followed where a tool reads it exactly as one untrusted output had it.
+# A link is followed where a tool reads it letter by letter as an untrusted output had it.
 is_followed(argument) if {
 	dataflow.links == "follow"
 	input.tool.effect == "read"
 	provenance.trust(argument) == "untrusted"
-	count(object.get(input.labels.arguments, [argument, "origins"], [])) == 1
+	provenance.whole(argument)
 }
 
 is_listed(host) if hosts.listed(host, settings.hosts)

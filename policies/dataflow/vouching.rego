@@ -33,8 +33,7 @@ settled(argument) if {
 settled(argument) if {
 	provenance.trust(argument) == "trusted"
 	is_set(origins(argument))
-	value := object.get(input.arguments, trim_prefix(argument, "/"), "a member of a list, or of an object in it")
-	count(sprintf("%v", [value])) < 3
+	is_short(argument)
 }
 
 # METADATA
@@ -43,11 +42,39 @@ contents contains content.argument if some content in input.facts.contents
 
 # METADATA
 # title: What decides who gets what
-consequential contains recipient.argument if some recipient in input.facts.recipients
+reaching contains recipient.argument if some recipient in input.facts.recipients
 
-consequential contains money.argument if some money in input.facts.money
+reaching contains money.argument if some money in input.facts.money
 
-consequential contains url.argument if some url in input.facts.urls
+reaching contains url.argument if some url in input.facts.urls
+
+# METADATA
+# title: What decides what is done
+# description: Also where nobody has declared it, and an argument only looks like it.
+consequential contains argument if some argument in reaching
+
+consequential contains fact.argument if some fact in input.facts.paths
+
+consequential contains fact.argument if some fact in input.facts.commands
+
+consequential contains fact.argument if some fact in input.facts.sql
+
+consequential contains fact.argument if some fact in input.facts.packages
+
+consequential contains fact.argument if some fact in input.facts.guessed.paths
+
+consequential contains fact.argument if some fact in input.facts.guessed.urls
+
+consequential contains fact.argument if some fact in input.facts.guessed.commands
+
+consequential contains fact.argument if some fact in input.facts.guessed.sql
+
+consequential contains fact.argument if some fact in input.facts.guessed.packages
+
+is_short(argument) if {
+	value := object.get(input.arguments, trim_prefix(argument, "/"), "a member of a list, or of an object in it")
+	count(sprintf("%v", [value])) < 3
+}
 
 # METADATA
 # title: Leaves that stand in untrusted outputs and nowhere better, free words left out
@@ -67,7 +94,7 @@ quoting contains argument if {
 # METADATA
 # title: The call needs no person, where the owner says so
 # description: >-
-#   All that decides who gets what is vouched for; where a tool has declared nothing of that, every leaf is. Nothing but free
+#   All that decides what is done is vouched for; where nothing says what an argument decides, every leaf is. Nothing but free
 #   words comes out of an untrusted output, and those only where the user named who gets them.
 unattended if {
 	dataflow.vouched == "allow"
@@ -91,20 +118,33 @@ loose contains argument if {
 	not settled(argument)
 }
 
-quotes_are_fine if count(quoting) == 0
+quotes_are_fine if {
+	count(quoting) == 0
+	count(linking) == 0
+}
 
 # METADATA
-# title: Free words with links, quoting an untrusted output
+# title: An untrusted output may be behind a link in free words
+# description: It is its own, or the words quote one and nobody vouches for the link.
+is_foreign(_, link) if provenance.trust_of_link(link.url) == "untrusted"
+
+is_foreign(content, link) if {
+	provenance.trust(content.argument) == "untrusted"
+	not is_vouched_for(link)
+}
+
+is_vouched_for(link) if provenance.trust_of_link(link.url) in {"user", "trusted"}
+
 linking contains content.argument if {
 	some content in input.facts.contents
-	count(content.links) > 0
-	content.argument in quoting
+	some link in content.links
+	is_foreign(content, link)
 }
 
 quotes_are_fine if {
-	count(consequential) > 0
+	count(reaching) > 0
 	count(linking) == 0
-	every argument in consequential {
+	every argument in reaching {
 		provenance.trust(argument) == "user"
 	}
 }

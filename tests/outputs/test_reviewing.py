@@ -248,7 +248,12 @@ def test_what_an_agent_says_vouches_for_nothing_and_labels_nothing(guarding: Cal
         for record in guard.ledger.records("r")
         if record.kind == "admitted" and record.fields["tool"] == "local/pay"
     ]
-    assert given["labels"]["arguments"]["/to"] == {"trust": "unknown", "origins": [], "readers": None}
+    assert given["labels"]["arguments"]["/to"] == {
+        "trust": "unknown",
+        "origins": [],
+        "readers": None,
+        "whole": False,
+    }
 
 
 def test_what_people_have_to_let_through_is_told_once_they_have(guarding: Callable[..., Guardrail]):

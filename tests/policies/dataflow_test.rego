@@ -18,7 +18,10 @@ mail(trust) := call("write", {"recipients": [ann], "contents": [{"argument": "/b
 	"/body": from("user"),
 })
 
-from(trust) := {"trust": trust, "origins": [{"kind": trust, "tool": "", "call": "", "field": ""}], "readers": null}
+from(trust) := {
+	"trust": trust, "origins": [{"kind": trust, "tool": "", "call": "", "field": ""}],
+	"readers": null, "whole": true,
+}
 
 rules(reasons) := {reason.rule | some reason in reasons}
 
@@ -100,8 +103,10 @@ test_a_link_is_followed_as_it_was_found if {
 }
 
 test_a_link_that_was_put_together_asks if {
-	two := {"trust": "untrusted", "origins": [{"kind": "untrusted"}, {"kind": "untrusted"}], "readers": null}
-	said(fetch("read", two), {}) == only_asks("dataflow.url")
+	every whole in [false, null, "true", 1] {
+		made := object.union(from("untrusted"), {"whole": whole})
+		said(fetch("read", made), {}) == only_asks("dataflow.url")
+	}
 	said(fetch("read", {"trust": "untrusted", "readers": null}), {}) == only_asks("dataflow.url")
 }
 
@@ -152,6 +157,19 @@ test_a_link_out_of_an_untrusted_output_is_handed_on_by_a_person if {
 	said(linking("user", "evil.example"), {}) == nothing
 	said(linking("unknown", "evil.example"), {}) == nothing
 	said(object.union(linking("untrusted", "evil.example"), {"tool": {"effect": "read"}}), {}) == nothing
+}
+
+behind(trust, of_link) := object.union(linking(trust, "evil.example"), {"labels": {"links": {"evil.example": from(of_link)}}})
+
+test_a_link_counts_by_itself_whatever_it_stands_in if {
+	every trust in ["user", "unknown", "untrusted"] {
+		said(behind(trust, "untrusted"), {}) == only_asks("dataflow.link")
+		asks(irreversible(behind(trust, "untrusted")))
+	}
+	said(behind("untrusted", "user"), {}) == nothing
+	said(behind("untrusted", "unknown"), {}) == only_asks("dataflow.link")
+	said(behind("user", "unknown"), {}) == nothing
+	unattended(irreversible(behind("untrusted", "user")))
 }
 
 test_quoting_asks_where_the_user_did_not_name_the_recipient if {
@@ -250,6 +268,21 @@ test_an_amount_has_to_be_vouched_for if {
 	unattended(pay("user"))
 	asks(pay("unknown"))
 	asks(pay("untrusted"))
+}
+
+deploying(facts, trust) := call("irreversible", object.union({"recipients": [ann]}, facts), {
+	"/to": from("user"), "/what": from(trust),
+})
+
+test_paths_commands_sql_and_packages_have_to_be_vouched_for_declared_or_not if {
+	every kind in ["paths", "commands", "sql", "packages"] {
+		every facts in [{kind: [{"argument": "/what"}]}, {"guessed": {kind: [{"argument": "/what"}]}}] {
+			unattended(deploying(facts, "user"))
+			asks(deploying(facts, "unknown"))
+		}
+	}
+	asks(deploying({"guessed": {"urls": [{"argument": "/what"}]}}, "unknown"))
+	unattended(deploying({"guessed": {"urls": [{"argument": "/what"}]}}, "trusted"))
 }
 
 test_anything_out_of_an_untrusted_output_asks if {
