@@ -81,8 +81,8 @@ class Pool:
         self._length = 0
         self._words: dict[str, list[int]] = {}
         self._numbers: dict[str, list[_Stretch]] = {}
-        self._rows: dict[str, list[_Stretch]] = {}
-        self._ends_of_rows: dict[int, list[_Stretch]] = {}
+        self._joined: dict[str, list[_Stretch]] = {}
+        self._rows_of: dict[int, list[_Stretch]] = {}
 
     def add(self, source: Source, leaf: Leaf) -> int:
         """Add a value of a source; answers how many characters that is."""
@@ -97,10 +97,10 @@ class Pool:
             self._numbers.setdefault(whole, []).append((start, start + len(text)))
         for at, row in rows_in(text):
             stretch = (start + at, start + at + len(row))
-            self._ends_of_rows.setdefault(len(self._texts), []).append(stretch)
+            self._rows_of.setdefault(len(self._texts), []).append(stretch)
             joined = row.replace(" ", "")
             for spelling in {joined, joined.removeprefix("+")}:
-                self._rows.setdefault(spelling, []).append(stretch)
+                self._joined.setdefault(spelling, []).append(stretch)
         self._texts.append(text)
         self._starts.append(start)
         self._leaves.append((source, leaf))
@@ -135,7 +135,7 @@ class Pool:
     def _standing(self, text: str, words: list[tuple[int, str]], effort: Effort) -> Iterator[_Stretch]:
         """Where a text stands alone."""
         effort.spend(1 + len(words))
-        yield from self._rows.get(text, ())
+        yield from self._joined.get(text, ())
         listed = [(offset, self._words.get(word)) for offset, word in words]
         known = [(offset, places) for offset, places in listed if places]
         if not known or len(known) < len(listed):
@@ -164,7 +164,7 @@ class Pool:
         line, at = self._texts[index], start - self._starts[index]
         whole = at == 0 and end - start == len(line)
         parted = any(
-            row[0] <= start and end <= row[1] and row != stretch for row in self._ends_of_rows.get(index, ())
+            row[0] <= start and end <= row[1] and row != stretch for row in self._rows_of.get(index, ())
         )
         other_scheme = bare and line[max(at - 3, 0) : at] == "://"
         theirs = leaf.kind == "trusted" and ((leaf.is_field and not whole) or source.gives_back(words))

@@ -109,6 +109,7 @@ def input_of(given: Mapping[str, Any]) -> PolicyInput:
         now=given["now"],
         point=given["point"],
         labels=labels["arguments"],
+        links=labels.get("links", {}),
         output=Output(**given["output"]),
     )
     # A tool's digest is over its whole definition, so this text is not written anew from the parts.
