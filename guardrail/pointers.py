@@ -59,14 +59,19 @@ class Leaf:
         return self.way is not None and self.way[0] is not None
 
     @property
-    def pointer(self) -> str:
-        """Where, as a JSON pointer."""
+    def path(self) -> tuple[str, ...]:
+        """The names on the way, outermost first."""
         steps: list[str] = []
         way = self.way
         while way is not None:
             way, step = way
-            steps.append(f"/{escape(str(step))}")
-        return "".join(reversed(steps))
+            steps.append(str(step))
+        return tuple(reversed(steps))
+
+    @property
+    def pointer(self) -> str:
+        """Where, as a JSON pointer."""
+        return "".join(f"/{escape(step)}" for step in self.path)
 
 
 @lru_cache(maxsize=1024)

@@ -155,9 +155,9 @@ def _guesses(call: Call, given: Surroundings) -> Guesses:
 
 def _is_declared(place: Leaf, declared: Sequence[Sequence[str]]) -> bool:
     """Whether a place is one that is declared, stands in one, or stands where one was expected in it."""
-    path = tokens(place.pointer)
     return any(
-        all(token in {EVERY, name} for name, token in zip(path, other, strict=False)) for other in declared
+        all(token in {EVERY, name} for name, token in zip(place.path, other, strict=False))
+        for other in declared
     )
 
 
