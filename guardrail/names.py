@@ -52,7 +52,8 @@ class Names:
 
     def may_ask(self, call: Call) -> bool:
         """Whether the network may be needed for a call; False only where no name is looked up."""
-        return self._timeout is not None and ("url" in call.tool.kinds.values() or b"://" in call.body)
+        declared = "url" in call.tool.kinds.values()
+        return self._timeout is not None and (declared or b":/" in call.body or b":\\" in call.body)
 
     def are_due(self, facts: Facts) -> bool:
         """Whether `look_up` would look any name up."""

@@ -14,7 +14,7 @@ from guardrail import Denied, Guardrail
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, Call, Tool
 from guardrail.connecting import JudgedTransport
-from guardrail.facts import Facts
+from guardrail.facts import Facts, extract
 from guardrail.names import MOST, Names
 from guardrail.policy import PolicyInput
 from guardrail.rego import RegoPolicy
@@ -272,3 +272,21 @@ def test_a_call_without_a_url_asks_nobody(service: NameService):
     names = Names(timeout=5, resolve=service)
     plain = call({"to": "bob"}, kinds={})
     assert (names.may_ask(plain), names.are_due(Facts())) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("https://api.example.com/", None),
+        ("http:/api.example.com/", None),
+        ("http:\\\\api.example.com", None),
+        ("https://api.example.com/", "recipient"),
+        ("www.example.com", "url"),
+    ],
+)
+def test_whoever_may_have_to_wait_is_known_beforehand(text: str, kind: Any):
+    """Else an event loop would stand still while a name is looked up."""
+    asked = call({"to": text}, kinds={} if kind is None else {"to": kind})
+    names = Names(timeout=5)
+    assert names.are_due(extract(asked, roots={}))
+    assert names.may_ask(asked)
