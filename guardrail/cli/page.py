@@ -8,7 +8,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli.timeline import Story, lasted
+from guardrail.cli.timeline import Story, lasted, shared
 from guardrail.visible import visible
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def _tree(calls: Sequence[ShownCall]) -> Iterator[str]:
     above: tuple[str, ...] = ()
     for call in calls:
         chain = call.story.chain
-        same = 0
-        while same < min(len(above), len(chain)) and above[same] == chain[same]:
-            same += 1
+        same = shared(above, chain)
         yield "</section>" * (len(above) - same)
         for agent in chain[same:]:
             yield f"<section><h2>{_text(agent)}</h2>"

@@ -13,7 +13,7 @@ from guardrail.cli.approvals import show_approval
 from guardrail.cli.arguments import ShownArguments, shown_arguments
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, listing, only, opened
 from guardrail.cli.output import Output, cell
-from guardrail.cli.timeline import Step, Story, lasted, stories
+from guardrail.cli.timeline import Step, Story, lasted, shared, stories
 from guardrail.errors import ConfigError, Conflict
 from guardrail.visible import visible
 
@@ -169,10 +169,7 @@ class _Page:
         """Who acts from here on, below whoever has delegated to it."""
         if chain == above:
             return
-        same = next(
-            (place for place, names in enumerate(zip(above, chain, strict=False)) if names[0] != names[1]),
-            min(len(above), len(chain)),
-        )
+        same = shared(above, chain)
         self._output.line()
         for depth in range(min(same, len(chain) - 1), len(chain)):
             self._output.line(visible(chain[depth]), indent=2 * depth, style="bold")
