@@ -26,9 +26,9 @@ from guardrail.facts.recipients import read_recipient
 from guardrail.facts.secrets import may_hold_secrets, read_text, secrets_in
 from guardrail.facts.shell import read_command
 from guardrail.facts.sql import READERS as SQL_READERS
-from guardrail.facts.texts import names_in, texts_in
+from guardrail.facts.texts import texts_in
 from guardrail.facts.urls import guess_url, read_url
-from guardrail.pointers import EVERY, Leaf, Place, of_argument, places, tokens
+from guardrail.pointers import EVERY, Leaf, Place, names, of_argument, places, tokens
 
 MAX_VALUES: Final = 256
 """How many texts of one declared argument are read; with more it is opaque as a whole."""
@@ -127,7 +127,7 @@ def extract(call: Call, *, roots: Mapping[str, Path], folder: Path | None = None
     if secret:
         facts.setdefault("secrets", []).extend(
             {"argument": place.pointer, **fact}
-            for place in (*texts_in(arguments), *names_in(arguments))
+            for place in (*texts_in(arguments), *names(arguments))
             for fact in secrets_in(place.value)
         )
     guesses = _guesses(call, given) if guessing else _NONE.guessed

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from guardrail.pointers import Leaf, leaves, names
+from guardrail.pointers import Leaf, leaves
 
 
 def texts_in(value: Any) -> Iterator[Leaf]:
     """The texts in their order, the names of members left out."""
     return (place for place in leaves(value) if isinstance(place.value, str))
-
-
-def names_in(value: Any) -> Iterator[Leaf]:
-    """The names of members, each at the place of its value."""
-    return names(value)
