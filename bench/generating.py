@@ -127,13 +127,17 @@ class _Agents:
     async def act(self, records: int, progress: Callable[[int], None] | None) -> None:
         """Act until there are so many records."""
 
+        made = 0
+
         async def go_on() -> None:
-            made = 0
+            nonlocal made
             while made < records:
-                await self._run(next(self._numbers))
-                made = self._guard.ledger.status().records
-                if progress is not None:
-                    progress(made)
+                number = next(self._numbers)
+                await self._run(number)
+                if number % _AT_ONCE == 0:  # counting them reads an index of all
+                    made = self._guard.ledger.status().records
+                    if progress is not None:
+                        progress(made)
 
         await asyncio.gather(*(go_on() for _ in range(_AT_ONCE)))
 

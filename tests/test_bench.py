@@ -25,7 +25,7 @@ def test_a_quick_run_writes_the_rows_it_was_asked_for(tmp_path: Path):
     [row] = json.loads(file.read_text())
     assert (row.keys(), row["name"], row["bound"], len(row["rounds"])) == (KEYS, "decision only, CPU", 2.0, 1)
     assert row["holds"] == (row["ratio"] <= row["bound"])
-    assert "a sample" in run.stdout
+    assert "a sample" in " ".join(run.stdout.split())  # the line is broken where the table is narrow
     assert page.read_text() == before
 
 

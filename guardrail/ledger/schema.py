@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -144,6 +144,7 @@ approvals: Final = Table(
     _column("edited_by", Text, default="''"),  # who
     _column("edited", Integer, default="0"),  # the record of the edit that superseded this one; 0 = none
     Index("approvals_key", "key"),
+    Index("approvals_run", "run", "agent"),
     Index("approvals_pending", "expires_at", sqlite_where=text("state = 'pending'")),
     sqlite_with_rowid=False,
     sqlite_strict=True,
