@@ -1,23 +1,42 @@
 # METADATA
 # title: Mask
-# description: Arguments whose name says that they are secret are shown to nobody.
+# description: >-
+#   What nothing may show: arguments, and members of them at any depth, whose name says that they are secret, and
+#   arguments in which a key, a token or a password was found.
 # scope: package
 package guardrail.mask
 
 import data.guardrail.settings
 
 # METADATA
-# title: Arguments with the name of a secret
+# title: Arguments and members with the name of a secret
 # custom:
 #   rule: mask.arguments
 #   atlas: [AML.T0086]
-hide contains sprintf("/%s", [escaped]) if {
-	some name, _ in input.arguments
-	is_secret(name)
-	escaped := replace(replace(name, "~", "~0"), "/", "~1")
+hide contains pointer if {
+	walk(input.arguments, [path, _])
+	count(path) > 0
+	is_secret(path[count(path) - 1])
+	pointer := concat("", [sprintf("/%s", [escaped(step)]) | is_array(path); some step in path])
 }
 
-is_secret(name) if lower(name) in settings.secret_arguments
+# METADATA
+# title: Arguments in which a secret was found
+# custom:
+#   rule: mask.found
+#   atlas: [AML.T0086]
+hide contains sprintf("/%s", [argument]) if {
+	some fact in input.facts.secrets
+	fact.category == "secret"
+	argument := split(fact.argument, "/")[1] # the whole of it: it may have been found in the name of a member
+}
+
+is_secret(name) if {
+	is_string(name)
+	lower(name) in settings.secret_arguments
+}
 
 # What is no list names everything.
 is_secret(_) if not is_array(settings.secret_arguments)
+
+escaped(step) := replace(replace(sprintf("%v", [step]), "~", "~0"), "/", "~1")

@@ -7,6 +7,19 @@ test_secrets_are_hidden_by_their_name if {
 	mask.hide == {"/Password", "/API_KEY", "/pin"} with input as given
 }
 
+test_members_are_hidden_by_their_name_at_any_depth if {
+	given := {"arguments": {"login": {"password": "x", "user": "y"}, "rows": [{"n": 1}, {"a/b": {"TOKEN": 1}}]}}
+	mask.hide == {"/login/password", "/rows/1/a~1b/TOKEN"} with input as given
+}
+
+test_where_a_secret_was_found_the_argument_is_hidden if {
+	found := [
+		{"argument": "/env/ghp_~1x", "category": "secret", "kind": "github_token"},
+		{"argument": "/body", "category": "personal", "kind": "iban"},
+	]
+	mask.hide == {"/env"} with input as {"arguments": {"env": {"ghp_/x": 1}, "body": "y"}, "facts": {"secrets": found}}
+}
+
 test_no_arguments_hide_nothing if {
 	mask.hide == set() with input as {"arguments": {}}
 }
