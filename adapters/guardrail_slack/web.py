@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, Final, cast
@@ -17,6 +18,7 @@ TIMEOUT: Final = 10
 LONGEST: Final = 3_600.0
 """Seconds: the longest that a `Retry-After` is heeded for."""
 
+_log: Final = logging.getLogger(f"{__name__}.slack_sdk")
 _FAILURES: Final = (SlackClientError, HTTPException, OSError, ValueError)
 """What slack_sdk lets through: its own errors, lost connections and time-outs, and bodies that are not JSON."""
 
@@ -35,6 +37,16 @@ class SlackFailed(GuardrailError):
         self.after = after
 
 
+def _without_bodies() -> logging.Logger:
+    """The logger of slack_sdk, without what it says at DEBUG: every body that it sends, arguments and all."""
+    _log.addFilter(_is_no_body)
+    return _log
+
+
+def _is_no_body(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
 class Web:
     """The Web API, under the app's bot token.
 
@@ -47,7 +59,9 @@ class Web:
 
     def __init__(self, token: str, *, url: str) -> None:
         # as Any: slack_sdk's signatures hold bare dicts, which strict checkers refuse
-        self._client: Any = WebClient(token=token, base_url=url, timeout=TIMEOUT, retry_handlers=[])
+        self._client: Any = WebClient(
+            token=token, base_url=url, timeout=TIMEOUT, retry_handlers=[], logger=_without_bodies()
+        )
 
     def call(self, method: str, **fields: Any) -> Mapping[str, Any]:
         """Call one method.
@@ -76,7 +90,7 @@ class Webhook:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[])
+        self._client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=_without_bodies())
 
     def post(self, body: Mapping[str, Any]) -> None:
         """Post one message.
