@@ -8,10 +8,10 @@ dictionary that the call came from.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from guardrail.canonical import canonical, check_text, digest, escaped, thaw
 from guardrail.checks import check_choice, check_name
@@ -143,6 +143,11 @@ class Tool:
         )
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of arguments and their members that the schema declares, at any depth."""
+        return frozenset(_property_names(self.schema))
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the definition."""
         return digest(self.definition)
@@ -159,6 +164,17 @@ class Tool:
                 "trust": self.trust,
             }
         )
+
+
+def _property_names(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for keyword, part in cast("Mapping[str, Any]", schema).items():
+            if keyword == "properties" and isinstance(part, Mapping):
+                yield from cast("Mapping[str, Any]", part)
+            yield from _property_names(part)
+    elif isinstance(schema, list | tuple):
+        for part in cast("list[Any]", schema):
+            yield from _property_names(part)
 
 
 @dataclass(frozen=True, kw_only=True)

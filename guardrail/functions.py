@@ -24,7 +24,7 @@ from pydantic.errors import PydanticUserError
 
 from guardrail.canonical import canonical, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
-from guardrail.schemas import is_plain, plain_schema, validation_message
+from guardrail.schemas import is_plain, plain_schema, serialization_message, validation_message
 
 _Kind = inspect.Parameter
 _NAMED: Final = frozenset({_Kind.POSITIONAL_OR_KEYWORD, _Kind.KEYWORD_ONLY})
@@ -76,6 +76,7 @@ class Signature:
             }
             config = ConfigDict(
                 extra="forbid",
+                hide_input_in_errors=True,  # a traceback that is logged would show it
                 arbitrary_types_allowed=False,
                 validate_default=True,
                 ser_json_inf_nan="constants",  # not null: NaN stays what it is, and is refused as such
@@ -117,6 +118,11 @@ class Signature:
             raise InvalidArguments(f"{self.name}: {error}") from error
         return self.validate(bound.arguments)
 
+    def named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """What was given, by name, whether it fits or not."""
+        names = (name for _, name, _ in self._parameters)
+        return {**dict(zip(names, args, strict=False)), **kwargs}
+
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Validate arguments by name, and make sure that validating the result again changes nothing."""
         plain = self._dump(self._load(dict(arguments)))
@@ -140,7 +146,7 @@ class Signature:
         try:
             return model.model_dump(mode="json", by_alias=True, warnings="error")
         except (ValueError, TypeError) as error:  # pydantic's serialisation error is a ValueError
-            raise InvalidArguments(f"{self.name}: an argument has no JSON form: {error}") from error
+            raise InvalidArguments(serialization_message(self.name, error)) from None  # it quotes the value
 
     def unbind(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """From a judged call's JSON object to what the function is called with.

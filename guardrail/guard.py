@@ -18,6 +18,7 @@ from guardrail.declarations import Found, defined
 from guardrail.drivers import drive, drive_async
 from guardrail.errors import ConfigError, InvalidArguments, InvalidTool, LedgerError
 from guardrail.execution import Attempt
+from guardrail.hidden import Hidden
 from guardrail.judging import Judge
 from guardrail.ledger import Ledger
 from guardrail.names import Names
@@ -370,8 +371,11 @@ class Guardrail(Saying):
         message: str,
         fix: str | None = None,
         scope: str = "",
+        given: Any = None,
     ) -> tuple[Call, Outcome]:
         """Record and answer a deny for what cannot be stated as a call (bad arguments, unknown tool).
+
+        No reason says what the configuration hides of `given`, the arguments as they came.
 
         Returns:
             A call that stands for it, and the blocked outcome.
@@ -379,7 +383,7 @@ class Guardrail(Saying):
         call = Call.refused(
             run=run.id, call=call_id, scope=scope, principal=run.principal, agent=agent, tool=tool
         )
-        decision = refuse(code, message[:2000], fix=fix)
+        decision = Hidden.of(given, self._hide).decision(refuse(code, message[:2000], fix=fix))
         reasons = decision.reasons
         try:
             self.ledger.write(Refuse(call=call, decision=decision, given=b"{}"), alone=True)

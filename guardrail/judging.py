@@ -22,6 +22,7 @@ from guardrail.config import Mode
 from guardrail.decisions import Decision, Reason, attended, refuse
 from guardrail.errors import CallError, InvalidArguments, PolicyError
 from guardrail.facts import Facts, extract
+from guardrail.hidden import Hidden
 from guardrail.ledger import Ledger
 from guardrail.names import Names
 from guardrail.obligations import as_obliged
@@ -185,7 +186,7 @@ class Judge:
             changed = as_obliged(content, decision.obligations, checks)
         except CallError as error:
             unknown = refuse("obligation.failed", error.message, fix=error.fix, revision=decision.revision)
-            return _withheld(unknown, given, source)
+            return _withheld(replace(unknown, mask=decision.mask), given, source)
         source = replace(source, content=changed)
         if decision.effect == "ask":
             return self._held(call, decision, given, source, changed=changed != content)
@@ -238,12 +239,13 @@ class Judge:
         if decision is None or (decision.effect != "allow" and reviewed.released != "withheld"):
             decision = unasked(decision, revision=self._policy.revision)
             if wrong := self._unkept(decision.revision):
-                decision = refuse("policy.error", wrong, revision=decision.revision)
+                broken = refuse("policy.error", wrong, revision=decision.revision)
+                decision = replace(broken, mask=decision.mask)
         try:
             release = release_of(call, reviewed.source.content)
         except InvalidArguments as error:
-            decision = refuse("guard.error", f"this output has no canonical form: {error.message}")
-            return replace(reviewed, decision=decision, released="withheld")
+            broken = refuse("guard.error", f"this output has no canonical form: {error.message}")
+            return replace(reviewed, decision=replace(broken, mask=decision.mask), released="withheld")
         given = reviewed.given or b"{}"
         released: Released = "withheld" if decision.effect == "deny" else reviewed.released
         return replace(reviewed, decision=decision, given=given, released=released, release=release)
@@ -256,7 +258,8 @@ class Judge:
             release = release_of(call, source.content)
         except InvalidArguments as error:
             message = f"people cannot be shown this output: {error.message}"
-            return _withheld(refuse("guard.error", message, revision=decision.revision), given, source)
+            wrong = refuse("guard.error", message, revision=decision.revision)
+            return _withheld(replace(wrong, mask=decision.mask), given, source)
         return Reviewed(
             source=source,
             labels=self._new_labels(call, source),
@@ -298,7 +301,8 @@ class Judge:
         if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
             decision = decision_about(given, self._policy)
             if wrong := self._unkept(decision.revision):
-                decision = refuse("policy.error", wrong, revision=decision.revision)
+                broken = refuse("policy.error", wrong, revision=decision.revision)
+                decision = replace(broken, mask=decision.mask)
         return decision, given
 
     def _unkept(self, revision: str) -> str:
@@ -317,11 +321,22 @@ class Judge:
 
 
 def decision_about(given: PolicyInput, policy: AllOf) -> Decision:
-    """What the policies say, at either point: what could not be understood is never allowed unattended."""
+    """What the policies say, at either point, in words that may be shown.
+
+    What could not be understood is never allowed unattended. What is masked is quoted by no reason, and an output that
+    holds it is masked there.
+    """
     decision = policy.decide(given)
-    if given.point == "output":
+    if given.point == "action":
+        opaque = tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque)
+        decision = attended(decision, opaque)
+    if not decision.mask:
         return decision
-    return attended(decision, tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque))
+    hidden = Hidden.of(given.call.arguments, decision.mask)
+    if given.point == "output":
+        echoed = tuple(f"/output{at}" for at in hidden.within(given.output.content))
+        decision = replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *echoed))))
+    return hidden.decision(decision)
 
 
 def said(revision: str) -> Decision:
@@ -337,8 +352,8 @@ def unasked(decision: Decision | None, *, revision: str) -> Decision:
         decision: what the policies say of it now; None = nobody says anything.
         revision: theirs.
     """
-    spoken = () if decision is None else decision.reasons
-    return Decision(effect="allow", reasons=(UNASKED,), observed=spoken, revision=revision)
+    spoken, mask = ((), ()) if decision is None else (decision.reasons, decision.mask)
+    return Decision(effect="allow", reasons=(UNASKED,), mask=mask, observed=spoken, revision=revision)
 
 
 def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewed:

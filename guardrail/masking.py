@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from guardrail.canonical import canonical
 from guardrail.errors import PolicyError
-from guardrail.pointers import Place, escape, places
+from guardrail.pointers import EVERY, Place, escape, places, tokens
 
 _PURPOSE: Final = b"guardrail masked value\x00"
 
@@ -49,12 +49,43 @@ def mask(value: Any, pointers: Iterable[str], *, key: bytes) -> Masked:
         PolicyError: one of the pointers is none.
         InvalidArguments: what is to be hidden has no canonical JSON form.
     """
+    outermost = _outermost(value, pointers)
+    return Masked(value=_copy(value, "", outermost, key), hit=tuple(sorted(outermost)))
+
+
+def listed(
+    value: Any, pointers: Iterable[str], *, key: bytes, names: Collection[str]
+) -> list[dict[str, str]]:
+    """What a record says of what is hidden: where, and the digest that stands for it.
+
+    A name that nobody has declared may be as secret as a value: it reads `*`, and so does the index in a list.
+
+    Args:
+        value: a JSON value.
+        pointers: as in `mask`.
+        key: likewise.
+        names: of members, which may be told.
+
+    Raises:
+        PolicyError: one of the pointers is none.
+    """
+    found = [
+        {"at": _declared(at, names), "digest": _digest(place.value, key)}
+        for at, place in _outermost(value, pointers).items()
+    ]
+    return sorted(found, key=lambda item: (item["at"], item["digest"]))
+
+
+def _declared(pointer: str, names: Collection[str]) -> str:
+    return "".join(f"/{escape(token if token in names else EVERY)}" for token in tokens(pointer))
+
+
+def _outermost(value: Any, pointers: Iterable[str]) -> dict[str, Place]:
     try:
         found = {place.pointer: place for pointer in pointers for place in places(value, pointer)}
     except ValueError as error:
         raise PolicyError(f"what is to be masked is not said well: {error}") from error
-    outermost = {at: place for at, place in found.items() if not _covered(at, found)}
-    return Masked(value=_copy(value, "", outermost, key), hit=tuple(sorted(outermost)))
+    return {at: place for at, place in found.items() if not _covered(at, found)}
 
 
 def _covered(pointer: str, found: Mapping[str, Place]) -> bool:
@@ -63,9 +94,13 @@ def _covered(pointer: str, found: Mapping[str, Place]) -> bool:
     return any("/".join(parts[:length]) in found for length in range(1, len(parts)))
 
 
+def _digest(value: Any, key: bytes) -> str:
+    return hmac.new(key, _PURPOSE + canonical(value), hashlib.sha256).hexdigest()
+
+
 def _copy(value: Any, at: str, hidden: Mapping[str, Place], key: bytes) -> Any:
     if at in hidden:
-        return {"masked": hmac.new(key, _PURPOSE + canonical(value), hashlib.sha256).hexdigest()}
+        return {"masked": _digest(value, key)}
     if isinstance(value, Mapping):
         named = cast("Mapping[str, Any]", value)
         return {name: _copy(item, f"{at}/{escape(name)}", hidden, key) for name, item in named.items()}

@@ -11,11 +11,15 @@ import orjson
 
 from guardrail.calls import Call
 from guardrail.canonical import digest
-from guardrail.decisions import Decision, fault, refuse, strictest
+from guardrail.decisions import Decision, ReasonCode, fault, refuse, strictest
 from guardrail.errors import ConfigError, PolicyError, told
 from guardrail.facts import Facts
 
 _T = TypeVar("_T")
+_BROKEN: Final[frozenset[ReasonCode]] = frozenset(
+    {"policy.undefined", "policy.malformed", "policy.error", "policy.timeout", "policy.panic"}
+)
+"""Codes of a policy that has given no answer."""
 _FAULTY: Final = "this is a fault in the policy: tell whoever runs this system"
 
 
@@ -194,9 +198,11 @@ class AllOf:
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
         decision = self._said(given)
-        if not self._hide:
+        broken = any(reason.code in _BROKEN for reason in decision.reasons)
+        hidden = ("", *self._hide) if broken else self._hide  # what a broken policy hides is not known
+        if not hidden:
             return decision
-        return replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *self._hide))))
+        return replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *hidden))))
 
     def _said(self, given: PolicyInput) -> Decision:
         of_output = given.point == "output"
@@ -249,9 +255,7 @@ def _answer(policy: Policy, given: PolicyInput) -> Decision:
     decision = policy.decide(given)
     if wrong := fault(decision, of_output=given.point == "output"):
         message = f"{type(policy).__name__} gave no well-formed decision: {wrong}"[:500]
-        return replace(
-            refuse("policy.malformed", message, fix=_FAULTY), mask=("",)
-        )  # what it hides is not known
+        return refuse("policy.malformed", message, fix=_FAULTY)
     return decision
 
 

@@ -29,6 +29,7 @@ from guardrail.calls import Call
 from guardrail.decisions import Decision, Reason, ReasonCode, refuse
 from guardrail.errors import CallError
 from guardrail.execution import Attempt
+from guardrail.hidden import Hidden
 from guardrail.obligations import changed_arguments, deadline
 from guardrail.outcomes import Outcome
 from guardrail.releasing import as_released, blocked, content_of, let_through, repeated, settlement
@@ -65,7 +66,7 @@ def line(attempt: Attempt) -> Line:
         hidden = tuple(dict.fromkeys((*hidden, *decided.decision.mask)))
         other = yield from _stopped_or_changed(attempt, call, decided)
         if isinstance(other, Outcome):
-            return other if edit is None else _told(other, attempt, call, hidden, edit)
+            return _told(other, attempt, call, hidden, edit)
         if other is not None:
             call = other  # an edit is a new call: it goes down the whole line
             continue
@@ -88,14 +89,14 @@ def line(attempt: Attempt) -> Line:
             if isinstance(changed, Call):
                 call, edit = changed, admission
                 continue
-            yield Refuse(call=call, decision=changed, given=decided.given)
+            yield Refuse(call=call, decision=replace(changed, mask=hidden), given=decided.given)
             return _told(blocked(changed), attempt, call, hidden)
         ended = yield from _not_admitted(attempt, call, admission)
         if ended is not None:
             return _told(ended, attempt, call, hidden, edit)
     unsettled = refuse("guard.error", f"the call was decided anew {MAX_ROUNDS} times without an end")
-    yield Refuse(call=call, decision=unsettled, given=b"{}")
-    return blocked(unsettled)
+    yield Refuse(call=call, decision=replace(unsettled, mask=hidden), given=b"{}")
+    return _told(blocked(unsettled), attempt, call, hidden, edit)
 
 
 def _stopped_or_changed(
@@ -112,7 +113,7 @@ def _stopped_or_changed(
         return None
     edited = _edited(attempt, call, wanted)
     if isinstance(edited, Decision):
-        yield Refuse(call=call, decision=edited, given=decided.given)
+        yield Refuse(call=call, decision=replace(edited, mask=decision.mask), given=decided.given)
         return blocked(edited)
     return edited if edited.body != call.body else None
 
@@ -148,7 +149,8 @@ def _told(
         outcome = replace(outcome, reasons=(*outcome.reasons, reason))
     if changed is None and not hidden:
         return outcome
-    return replace(outcome, changed=changed, mask=hidden)
+    unsaid = Hidden.of(call.arguments, hidden) | Hidden.of(attempt.call.arguments, hidden)
+    return replace(outcome, changed=changed, mask=hidden, reasons=tuple(map(unsaid.reason, outcome.reasons)))
 
 
 def _not_admitted(attempt: Attempt, call: Call, admission: Admission) -> Generator[Step, Any, Outcome | None]:

@@ -81,7 +81,7 @@ class Saying(ABC):
 
     def explain(self, call: Call, outcome: Outcome) -> str:
         """What a model reads in place of a result."""
-        return explain(call, replace(outcome, mask=outcome.mask or tuple(self._hide)))
+        return explain(call, replace(outcome, mask=(*outcome.mask, *self._hide)))
 
     def _attempt(self, content: Any, agent: str, run: Run | None, call_id: str | None) -> Attempt:
         run = run or current_run()

@@ -110,6 +110,11 @@ def validation_message(name: str, error: ValidationError) -> str:
     return f"{name}: " + "; ".join(told) + more
 
 
+def serialization_message(name: str, error: Exception) -> str:
+    """Why pydantic finds no JSON form, without the value (it may be secret), which it tells in brackets."""
+    return f"{name}: an argument has no JSON form: {str(error).partition('[')[0].rstrip(' (')}"
+
+
 def is_plain(kind: Any) -> bool:
     """Whether whatever validates as this type is a JSON value that validates to itself."""
     if type(kind) is type:

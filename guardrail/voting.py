@@ -17,6 +17,7 @@ from guardrail.approvals import Answer, Approval, Consent, Judged, Vote, check_f
 from guardrail.calls import Call
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict, Overtaken
+from guardrail.hidden import Hidden
 from guardrail.ledger import Ledger
 from guardrail.ledger.figures import seconds_to_decide
 from guardrail.people import People, Person
@@ -242,7 +243,10 @@ class Voting:
         if standing.barred:
             fix = next((reason.fix for reason in standing.barred if reason.fix), None)
             told = "; ".join(f"{reason.message} [{reason.rule}]" for reason in standing.barred)
-            raise Conflict(f"{who.id} may not answer {approval.id}: {told}", fix=fix or "")
+            kept = self._ledger.approval_arguments(approval.id)
+            hidden = Hidden.of(kept.arguments, kept.mask)
+            message = hidden.text(f"{who.id} may not answer {approval.id}: {told}")
+            raise Conflict(message, fix=hidden.text(fix or ""))
 
     def _judged(self, approval: Approval, who: Person, answer: Answer, channel: str) -> Judged:
         """What this answer comes to, together with those that there are."""

@@ -67,7 +67,9 @@ class Walk:
         try:
             return self.guard.judge.judge(step.call, step.edited_by)
         except LedgerError as error:
-            return Decided(decision=Decision(effect="deny", reasons=(lost(error),)), given=b"{}", version=0)
+            hidden = ("",)  # no policy was asked what that is
+            refused = Decision(effect="deny", reasons=(lost(error),), mask=hidden)
+            return Decided(decision=refused, given=b"{}", version=0)
 
     def judged(self, step: Execute) -> Judged:
         """What the tool is run with."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from guardrail.calls import ArgumentKind, Call, Effect, Tool
+from guardrail.calls import Agent, ArgumentKind, Call, Effect, Tool
 from guardrail.canonical import canonical
 from guardrail.checks import check_choice, check_name
 from guardrail.errors import (
@@ -118,16 +118,8 @@ class _PlainFunction:
                 body=canonical(self._signature.bind(args, kwargs)),
             )
         except CallError as error:
-            refused, outcome = self._guard.refuse(
-                run=run,
-                call_id=call_id,
-                agent=agent,
-                tool=self._tool,
-                code="arguments.invalid",
-                message=error.message,
-                fix=error.fix or None,
-            )
-            raise Denied(self._guard.explain(refused, outcome), outcome=outcome, fix=error.fix) from error
+            # What was raised is not chained: pydantic quotes the arguments, and the text says what is wrong.
+            raise self._refused(error, run, agent, call_id, self._signature.named(args, kwargs)) from None
 
         def invoke(judged: Call) -> Any:
             positional, named = self._signature.unbind(judged.arguments)
@@ -144,6 +136,22 @@ class _PlainFunction:
             invoke=invoke_async if self.is_async else invoke,
             validate=self._signature.validate,
         )
+
+    def _refused(
+        self, error: CallError, run: Run, agent: Agent, call_id: str, given: Mapping[str, Any]
+    ) -> Denied:
+        call, outcome = self._guard.refuse(
+            run=run,
+            call_id=call_id,
+            agent=agent,
+            tool=self._tool,
+            code="arguments.invalid",
+            message=error.message,
+            fix=error.fix or None,
+            given=given,
+        )
+        fix = outcome.reasons[0].fix or ""
+        return Denied(self._guard.explain(call, outcome), outcome=outcome, fix=fix)
 
     def value(self, call: Call, outcome: Outcome) -> Any:
         """The result, or the error that says why there is none."""

@@ -20,7 +20,7 @@ ADAPTERS = sorted(
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "names",
     "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
-    "rego", "masking", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
+    "rego", "masking", "hidden", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
     "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records", "proofs",
     "ledger", "checkpointing", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "replay",
     "walks", "saying", "drivers", "delivery", "resuming", "sinks",

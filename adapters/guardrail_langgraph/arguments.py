@@ -19,7 +19,13 @@ from pydantic.fields import FieldInfo
 
 from guardrail.canonical import canonical, thaw
 from guardrail.errors import InvalidArguments, InvalidTool
-from guardrail.schemas import is_plain, plain_schema, validate_schema, validation_message
+from guardrail.schemas import (
+    is_plain,
+    plain_schema,
+    serialization_message,
+    validate_schema,
+    validation_message,
+)
 
 SINGLE: Final = "__arg1"
 """How LangChain names the argument of a tool that takes one text."""
@@ -194,7 +200,7 @@ class _Model:
             TypeError,
             RecursionError,
         ) as error:  # pydantic's serialisation error is a ValueError
-            raise InvalidArguments(f"{self._name}: an argument has no JSON form: {error}") from error
+            raise InvalidArguments(serialization_message(self._name, error)) from None  # it quotes the value
         if self._holds_sets:
             ordered: dict[str, Any] = _ordered(model.model_dump(by_alias=True, exclude=exclude), plain)
             return ordered

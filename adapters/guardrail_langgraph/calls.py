@@ -246,8 +246,9 @@ def _stated(binding: Binding, request: Request, run: Run) -> tuple[Call, Argumen
             code=_code(error),
             message=error.message,
             fix=error.fix or None,
+            given=request.arguments,
         )
-        raise Refused(call, outcome) from error
+        raise Refused(call, outcome) from None  # what pydantic raised quotes the arguments
     return call, arguments
 
 

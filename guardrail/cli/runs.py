@@ -116,7 +116,7 @@ class _Page:
                 state=states.get(story.key, story.state),
                 arguments=story.shown(self._config, reveal=self._reveal),
             )
-            for story in stories(self._ledger.records(run.id))
+            for story in self._stories(run.id)
         ]
         try:
             file.write_text(html(run, calls, mode=self._config.mode), encoding="utf-8")
@@ -138,7 +138,7 @@ class _Page:
 
     def _run(self, run: ListedRun) -> None:
         states = {call.key: call.state for call in self._ledger.calls(run.id)}
-        told = stories(self._ledger.records(run.id))
+        told = self._stories(run.id)
         if self._as_json:
             calls = [self._as_document(story, states.get(story.key, story.state)) for story in told]
             self._output.document({"mode": self._config.mode, "run": run.as_json(), "calls": calls})
@@ -165,6 +165,9 @@ class _Page:
                 self._output.line(_cut(arguments, story.reference), indent=indent + 2, style="dim")
             self._steps(story.steps, indent=indent + 2)
 
+    def _stories(self, run: str) -> list[Story]:
+        return stories(self._ledger.records(run), self._config.masking.hide, reveal=self._reveal)
+
     def _agent(self, above: tuple[str, ...], chain: tuple[str, ...]) -> None:
         """Who acts from here on, below whoever has delegated to it."""
         if chain == above:
@@ -176,7 +179,7 @@ class _Page:
 
     def _call(self, key: str) -> None:
         call = self._ledger.call(key)
-        story = next(story for story in stories(self._ledger.records(call.run)) if story.key == key)
+        story = next(story for story in self._stories(call.run) if story.key == key)
         if self._as_json:
             document = self._as_document(story, call.state) | {"result": story.result}
             self._output.document({"mode": self._config.mode, "call": call.as_json() | document})

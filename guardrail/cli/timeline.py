@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from guardrail.cli.arguments import ShownArguments, shown_arguments
+from guardrail.hidden import Hidden
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -105,6 +107,15 @@ class Story:
             else shown_arguments(self.arguments, self.mask, config, reveal=reveal)
         )
 
+    def conceal(self, hide: Iterable[str]) -> None:
+        """Take out of its words, and of its result, what its decisions mask or `hide` names."""
+        hidden = Hidden.of(self.arguments or {}, (*self.mask, *hide))
+        if not hidden:
+            return
+        self.steps = [replace(step, why=tuple(map(hidden.text, step.why))) for step in self.steps]
+        if self.result is not None:
+            self.result = json.dumps(hidden.value(json.loads(self.result)), ensure_ascii=False)
+
     def take(self, fields: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
         """Add one record."""
         if "tool" in fields and not self.fields:
@@ -136,10 +147,15 @@ def shared(one: Sequence[str], other: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def stories(records: Iterable[Record]) -> list[Story]:
+def stories(records: Iterable[Record], hide: Collection[str] = (), *, reveal: bool = False) -> list[Story]:
     """What the records of one run say, a story a call, in the order in which the calls first appear.
 
     Several processes write logs of their own: what puts their records in order is the time of their commits.
+
+    Args:
+        records: of one run.
+        hide: JSON pointers into arguments, beside those that the decisions mask: no words say what stands there.
+        reveal: they do: the holder of the key wants to see it.
     """
     found: dict[str, Story] = {}
     for record in sorted(records, key=lambda record: str(record.fields["at"])):
@@ -147,6 +163,9 @@ def stories(records: Iterable[Record]) -> list[Story]:
         if reference is not None:
             detail = orjson.loads(record.detail) if record.detail is not None else None
             found.setdefault(reference, Story()).take(record.fields, detail or {})
+    if not reveal:
+        for story in found.values():
+            story.conceal(hide)
     return list(found.values())
 
 

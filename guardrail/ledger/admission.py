@@ -60,6 +60,7 @@ class Admitting(CallWrite):
         }  # fmt: skip
         super().__init__(write.call, key, detail)
         self.fields.update(_decided(write.decision), observe=write.observe)
+        self.hides(write.decision.mask, key)
 
     def apply(self, tx: Transaction) -> Admission:
         """See the module."""
@@ -157,6 +158,7 @@ class Refusing(CallWrite):
         detail = {"given": orjson.Fragment(write.given), "decision": write.decision}
         super().__init__(write.call, key, detail)
         self.fields.update(_decided(write.decision))
+        self.hides(write.decision.mask, key)
 
     def apply(self, tx: Transaction) -> None:
         """Record the denial."""

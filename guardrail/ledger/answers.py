@@ -8,6 +8,7 @@ from typing import Any
 from guardrail.approvals import Answer, Approval, ApprovalState, Judged
 from guardrail.errors import Conflict
 from guardrail.grants import SignedGrant
+from guardrail.hidden import Hidden
 from guardrail.ledger.figures import Figures, figures_of
 from guardrail.ledger.granting import Asking
 from guardrail.ledger.listings import ApprovalArguments
@@ -60,6 +61,7 @@ class Answers:
             Conflict: there is no such request, it is decided already, or this person may not vote.
             Overtaken: somebody else has voted since it was judged.
         """
+        reason = self._unmasked(approval, reason)
         vote = CastVote(
             approval, person, answer, channel, reason, opened=opened, judged=judged, key=self._key,
             asking=self._asking,
@@ -77,6 +79,7 @@ class Answers:
             Conflict: there is no such request, it is decided already, or this person may not answer it.
             InvalidArguments: the arguments have no canonical JSON form.
         """
+        reason = self._unmasked(approval, reason)
         change = ChangeArguments(approval, person, arguments, channel, reason, self._key)
         return self._answered(change)
 
@@ -103,6 +106,17 @@ class Answers:
             Conflict: there is no such request.
         """
         return self._answered(Release(approval, scopes))
+
+    def _unmasked(self, approval: str, reason: str) -> str:
+        """The words of a person who was shown what is masked, in this request or in one before it, without that."""
+        hidden, request = Hidden(), approval if reason else None
+        while request is not None:
+            try:
+                kept, request = self._reader.arguments(request), self._reader.approval(request).edits
+            except Conflict:  # erased; or there is no such request, which the answer itself finds
+                break
+            hidden |= Hidden.of(kept.arguments, kept.mask)
+        return hidden.text(reason)
 
     def _answered(self, write: CastVote | ChangeArguments | Cancel | Release) -> Approval:
         """Write an answer, and wake whoever waits for one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import orjson
 from guardrail.calls import Call
 from guardrail.errors import LedgerError
 from guardrail.ledger.rows import CallRow, CallState, RunRow
+from guardrail.masking import listed
 from guardrail.records import Kind
 from guardrail.sealing import Sealed, SealingKey
 
@@ -71,6 +72,12 @@ class CallWrite(Write):
         }  # fmt: skip
         self.detail: dict[str, Any] = {"key": identity, **detail}
         self.sealed: Sealed = key.seal(to_json(self.detail))
+
+    def hides(self, pointers: Sequence[str], key: SealingKey) -> None:
+        """Say in the record what is masked: where, as far as the tool declares the names, and a keyed digest."""
+        call = self.call
+        if pointers and (found := listed(call.arguments, pointers, key=key.masking, names=call.tool.names)):
+            self.fields["masked"] = found
 
     def entered(self, tx: Transaction, row: CallRow | None, state: CallState) -> CallRow:
         """The call's row, made or set to a state in which it stands anew at the end of the history."""

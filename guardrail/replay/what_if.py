@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from guardrail.budgets import Reservation
+from guardrail.hidden import Hidden
 from guardrail.records import Kind
 from guardrail.releasing import RELEASE
 from guardrail.replay.admitting import Admitting, Turn
@@ -101,18 +102,29 @@ class _Walk:
         self._reviewing = Reviewing(candidate)
         self._runs: dict[str, RunSoFar] = {}
         self._running: dict[str, _Running] = {}
+        self._hidden: dict[str, Hidden] = {}
 
     def take(self, entry: Entry) -> Finding | None:
         """Take the next record."""
         run = self._runs.setdefault(entry.fields["run"], RunSoFar())
         if entry.kind in _TURNS:
-            return self._turn(entry, run)
-        if entry.kind == "settled":
-            return self._settled(entry, run)
+            finding = self._turn(entry, run)
+        elif entry.kind == "settled":
+            finding = self._settled(entry, run)
+        else:
+            self._other(entry, run)
+            return None
+        if entry.kind in (
+            "denied",
+            "settled",
+        ):  # nothing is said of this call any more, or it is decided anew
+            self._hidden.pop(entry.fields["call"], None)
+        return finding
+
+    def _other(self, entry: Entry, run: RunSoFar) -> None:
         if entry.kind == "resolved":
             self._ended(entry, run)
         run.label(entry.fields.get("labels", ()))
-        return None
 
     def _is_asked_for(self, entry: Entry) -> bool:
         fields, history = entry.fields, self._history
@@ -124,6 +136,10 @@ class _Walk:
         """A call was decided about: admitted, asked about or denied."""
         recorded = decision_in(entry)
         before = _recorded(entry, recorded)
+        if recorded is not None and recorded.decision["mask"]:
+            arguments, name = recorded.given.get("arguments", {}), entry.fields["call"]
+            hidden = Hidden.of(arguments, recorded.decision["mask"])
+            self._hidden[name] = self._hidden.get(name, Hidden()) | hidden
         if run.diverged is not None:
             self._lose(entry, run, recorded)
             return self._finding(entry, before, Said(answer=run.diverged.then, why=run.diverged.why))
@@ -210,6 +226,7 @@ class _Walk:
         fields = entry.fields
         if not self._is_asked_for(entry):
             return None
+        hidden = self._hidden.get(fields["call"], Hidden())
         of_output = point == "output" or fields["tool"] == RELEASE.title
         return Finding(
             log=entry.log,
@@ -220,9 +237,17 @@ class _Walk:
             tool=fields["tool"],
             agent=fields["agent"],
             point="output" if of_output else "action",
-            before=before,
-            now=now,
+            before=_masked(before, hidden),
+            now=_masked(now, hidden),
         )
+
+
+def _masked(said: Said, hidden: Hidden) -> Said:
+    """In words that may be shown: what was masked then, no other policy tells."""
+    if not hidden:
+        return said
+    told = (replace(because, message=hidden.text(because.message)) for because in said.reasons)
+    return replace(said, reasons=tuple(told))
 
 
 def _recorded(entry: Entry, recorded: Recorded | None) -> Said:
