@@ -81,13 +81,13 @@ ray: $(RAY)/.ready ## the tests of replays on a Ray cluster, which needs 200 MB 
 
 lock: $(READY) ## resolve the lock files anew (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
+	  --extra export --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --group validators -o tests/validators/requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  -c requirements.lock --extra ray --extra langgraph --extra serve --extra slack --group dev pyproject.toml \
+	  -c requirements.lock --extra ray --extra export --extra langgraph --extra serve --extra slack --group dev pyproject.toml \
 	  -o tests/replay/requirements.lock
 
 clean: ## everything that can be made again

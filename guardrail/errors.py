@@ -10,6 +10,7 @@
     ├── NotJudged                   a tool was about to use something else than what was judged
     ├── RegistryUnavailable         a registry of packages could not be asked
     ├── AnchorUnavailable           a place where checkpoints are kept could not be asked
+    ├── CollectorUnavailable        a collector of spans could not be asked, or did not take them
     ├── Denied                      the guard refused; nothing was executed
     │   ├── Rejected                a person said no, or nobody answered in time
     │   └── Waiting                 a person has not answered yet
@@ -90,6 +91,10 @@ class RegistryUnavailable(GuardrailError):
 
 class AnchorUnavailable(GuardrailError):
     """A place where checkpoints are kept cannot be asked, or did not take one."""
+
+
+class CollectorUnavailable(GuardrailError):
+    """A collector of spans cannot be asked, or did not take them."""
 
 
 class _Answered(GuardrailError):

@@ -23,7 +23,7 @@ LINE = [
     "rego", "masking", "hidden", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants", "outcomes",
     "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records", "proofs",
     "ledger", "checkpointing", "voting", "showing", "steps", "releasing", "runtime", "origins", "judging", "replay",
-    "walks", "saying", "drivers", "delivery", "resuming", "sinks",
+    "exports", "walks", "saying", "drivers", "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from guardrail.cli import (
     demo,
     doctor,
     erasing,
+    exports,
     outputs,
     packages,
     policies,
@@ -102,7 +103,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "verify": audit.verify,
         "checkpoint": proofs.checkpoint,
         "prove": proofs.prove,
-        "export": proofs.export,
+        "export": exports.export,
         "replay": replay.replay,
     },
 }

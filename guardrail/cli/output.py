@@ -22,6 +22,7 @@ from rich.text import Text
 from guardrail.errors import (
     AnchorUnavailable,
     CallError,
+    CollectorUnavailable,
     ConfigError,
     Denied,
     GuardrailError,
@@ -43,6 +44,7 @@ _CODES: Final = (
     (LedgerUnavailable, DEPENDENCY_DOWN),
     (RegistryUnavailable, DEPENDENCY_DOWN),
     (AnchorUnavailable, DEPENDENCY_DOWN),
+    (CollectorUnavailable, DEPENDENCY_DOWN),
     (ConfigError, WRONG_USE),
     (CallError, WRONG_USE),
 )

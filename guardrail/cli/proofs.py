@@ -1,9 +1,9 @@
-"""`checkpoint`, `prove` and `export`: to have signed how the logs stand, and to show it to others."""
+"""`checkpoint`, `prove` and `export --log`: to have signed how the logs stand, and to show it to others."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.ledger.signed import Kept
 
+Advance = Callable[[int, int | None], None] | None
+"""What moves a progress bar."""
 _PLACE = re.compile(r"(0|[1-9][0-9]*)/(0|[1-9][0-9]*)", re.ASCII)
 
 
@@ -85,36 +87,33 @@ def prove(
     output.line(f"Check it anywhere: python -m guardrail.verifier {file} --key '{keys.logs[0]}'")
 
 
-def export(
-    *,
-    log: Annotated[
-        Path, typer.Option("--log", metavar="FOLDER", help="A new folder for logs and checkpoints.")
-    ],
-    config: ConfigPath = CONFIG,
-    as_json: AsJson = False,
-    color: Color = None,
-) -> None:
-    """Write all logs and the checkpoints over them, for whoever verifies them without this database."""
+def export_for_verifiers(
+    folder: Path, *, config: Path, as_json: bool, color: bool | None, progress: Advance
+) -> Callable[[], None]:
+    """Write all logs and the checkpoints over them into a new folder; what it answers says so."""
     from guardrail.ledger.exporting import export_logs  # noqa: PLC0415  SQLAlchemy: help does without
 
     settings = load(config)
-    done = export_logs(settings.ledger_path, log)
-    output = Output(color=color)
-    if as_json:
-        output.document(
-            {"folder": str(log), "logs": done.logs, "records": done.records, "checkpoints": done.checkpoints}
-        )
-        return
-    output.line(
-        f"wrote {done.records:,} records of {done.logs} logs and {done.checkpoints} checkpoints to {log}"
-    )
-    if settings.checkpoints is None or not done.checkpoints:
+    done = export_logs(settings.ledger_path, folder, progress=progress)
+
+    def tell() -> None:
+        output = Output(color=color)
+        counts = {"logs": done.logs, "records": done.records, "checkpoints": done.checkpoints}
+        if as_json:
+            output.document({"folder": str(folder), **counts})
+            return
         output.line(
-            "No checkpoint is signed: nobody can verify this. See `guardrail checkpoint`.", style="yellow"
+            f"wrote {done.records:,} records of {done.logs} logs and {done.checkpoints} checkpoints to {folder}"
         )
-    else:
-        (key, *_) = settings.checkpoints.keys(settings.folder).logs
-        output.line(f"Check it anywhere: python -m guardrail.verifier {log} --key '{key}'")
+        if settings.checkpoints is None or not done.checkpoints:
+            output.line(
+                "No checkpoint is signed: nobody can verify this. See `guardrail checkpoint`.", style="yellow"
+            )
+        else:
+            (key, *_) = settings.checkpoints.keys(settings.folder).logs
+            output.line(f"Check it anywhere: python -m guardrail.verifier {folder} --key '{key}'")
+
+    return tell
 
 
 def kept_elsewhere(settings: Config, files: Sequence[Path], *, anchors: bool) -> list[Kept]:

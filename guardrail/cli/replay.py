@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load, only
+from guardrail.cli.histories import history_of
+from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.progress import Progress, bar
-from guardrail.cli.replayed import Asked, recompute_and_tell, what_if_and_tell
-
-if TYPE_CHECKING:
-    from guardrail.config import Config
-    from guardrail.replay.history import History
-
+from guardrail.cli.replayed import Asked, Reports, events_and_tell, recompute_and_tell, what_if_and_tell
 
 Engine = Literal["processes", "ray"]
 
@@ -47,6 +42,12 @@ def replay(
     ] = None,
     after: Annotated[
         str | None, typer.Option("--to", metavar="REV", help="… with those of another one.")
+    ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            "--decisions", metavar="FILE", help="Decide events of an OPA decision log, not the ledger."
+        ),
     ] = None,
     run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run.")] = None,
     since: Annotated[
@@ -86,48 +87,20 @@ def replay(
         )
     if (before is None) != (after is None) or (policy is not None and after is not None):
         raise typer.BadParameter("give either --policy, or both --from and --to")
-    settings = load(config)
-    history = _history(settings, run, since)
-    asked = Asked(as_json=as_json, color=color)
+    if decisions is not None and (recompute or everything or (before, run, since) != (None, None, None)):
+        raise typer.BadParameter("--decisions reads that file alone: it goes with --policy and reports")
+    settings, asked = load(config), Asked(as_json=as_json, color=color)
+    reports = Reports(html=html, markdown=markdown, fail_on=tuple(fail_on or ()))
     with bar("Replaying", shown=progress) as advance:
-        if recompute:
+        if decisions is not None:
+            told = events_and_tell(decisions, settings, asked, reports, policy=policy, progress=advance)
+        elif recompute:
+            history = history_of(settings, run, since)
             told = recompute_and_tell(history, asked, processes=processes, engine=engine, progress=advance)
         else:
+            revisions = None if before is None else (before, after or "")
             told = what_if_and_tell(
-                history, settings, asked, policy=policy, revisions=None if before is None else (before, after or ""),
-                pages={"html": html, "markdown": markdown}, fail_on=fail_on or (), progress=advance,
+                history_of(settings, run, since), settings, asked, reports, policy=policy, revisions=revisions,
+                progress=advance,
             )  # fmt: skip
     told()
-
-
-def _history(config: Config, run: str | None, since: str | None) -> History:
-    """What is read of the ledger of a project: opened for reading only, and never made."""
-    from guardrail.replay.history import History  # noqa: PLC0415  SQLAlchemy: help does without
-
-    history = History(
-        path=config.ledger_path,
-        key=config.key_path,
-        since="" if since is None else _moment(since),
-    )
-    if run is None:
-        return history
-    runs = history.runs()
-    return history.of(only("run", run, ((id_, id_) for id_ in runs), fix="list them: guardrail runs"))
-
-
-def _moment(text: str) -> str:
-    """A moment as records write it."""
-    from guardrail.durations import seconds  # noqa: PLC0415
-    from guardrail.ledger.transaction import rfc3339  # noqa: PLC0415
-
-    try:
-        return rfc3339(datetime.now(UTC) - timedelta(seconds=seconds(text)))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is neither a moment (2026-01-31T12:00:00Z) nor a duration (7d)"
-        ) from error
-    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,6 +17,7 @@ from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config
+    from guardrail.replay.decision_logs import Invalid
     from guardrail.replay.findings import Finding, Groups, Said, WhatIf
     from guardrail.replay.history import History
     from guardrail.replay.recompute import Difference, Recomputation
@@ -35,6 +36,15 @@ class Asked:
 
     as_json: bool
     color: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """What else a what-if writes, and what makes it fail."""
+
+    html: Path | None
+    markdown: Path | None
+    fail_on: tuple[str, ...]
 
 
 # --- recompute --------------------------------------------------------------------------------------------
@@ -95,11 +105,10 @@ def what_if_and_tell(
     history: History,
     config: Config,
     asked: Asked,
+    reports: Reports,
     *,
     policy: Path | None,
     revisions: tuple[str, str] | None,
-    pages: Mapping[str, Path | None],
-    fail_on: Sequence[str],
     progress: Advance,
 ) -> Told:
     """Walk a history under other policies."""
@@ -110,13 +119,13 @@ def what_if_and_tell(
         found = WhatIf.of(_counted(findings, progress), before=before, now=now)
 
     def tell() -> None:
-        _write(found, pages)
+        _write(found, reports)
         output = Output(color=asked.color)
         if asked.as_json:
             output.document(found.as_json())
         else:
             _tell_what_if(output, found)
-        _judge(found, fail_on)
+        _judge(found, reports.fail_on)
 
     return tell
 
@@ -150,6 +159,51 @@ def _findings(
     return between(history, first, second), f"policies of {revisions[0]}", f"policies of {revisions[1]}"
 
 
+def events_and_tell(
+    file: Path, config: Config, asked: Asked, reports: Reports, *, policy: Path | None, progress: Advance
+) -> Told:
+    """Decide the events of a decision log again, each by itself."""
+    from guardrail.replay.candidate import Candidate  # noqa: PLC0415  SQLAlchemy, cryptography: help does without
+    from guardrail.replay.decision_logs import DecisionLog  # noqa: PLC0415
+    from guardrail.replay.findings import WhatIf  # noqa: PLC0415
+
+    candidate = Candidate.of(config, config.bundle(None if policy is None else [policy]))
+    log = DecisionLog(path=file)
+    now = "these policies" if policy is None else str(policy)
+    found = WhatIf.of(_counted(log.findings(candidate), progress), before=f"what {file.name} says", now=now)
+
+    def tell() -> None:
+        _write(found, reports)
+        output = Output(color=asked.color)
+        if asked.as_json:
+            output.document(
+                {**found.as_json(), "others": log.others, "invalid": [asdict(item) for item in log.invalid]}
+            )
+        else:
+            _tell_what_if(output, found)
+            output.line()
+            output.line(
+                "Each event is decided by itself: budgets, approvals and what follows a flip are not looked at."
+            )
+            if log.others:
+                output.line(f"{log.others:,} events are about other decisions than guardrail/decision.")
+        _judge(found, reports.fail_on)
+        if log.invalid:
+            _complain_of(log.invalid)
+
+    return tell
+
+
+def _complain_of(invalid: Sequence[Invalid]) -> None:
+    """Name what is no event: of that, nothing was said."""
+    output = Output(stream=sys.stderr)
+    for item in invalid[:_MOST]:
+        output.line(f"line {item.number}: {visible(item.why)}", style="red")
+    if len(invalid) > _MOST:
+        output.line(f"… and {len(invalid) - _MOST:,} more: --json has all of them.", style="red")
+    raise typer.Exit(NO)
+
+
 def _counted(findings: Iterator[Finding], progress: Advance) -> Iterator[Finding]:
     for count, finding in enumerate(findings, start=1):
         if progress is not None and count % 100 == 0:
@@ -157,12 +211,11 @@ def _counted(findings: Iterator[Finding], progress: Advance) -> Iterator[Finding
         yield finding
 
 
-def _write(found: WhatIf, pages: Mapping[str, Path | None]) -> None:
+def _write(found: WhatIf, reports: Reports) -> None:
     from guardrail.replay.page import html  # noqa: PLC0415
     from guardrail.replay.summary import markdown  # noqa: PLC0415
 
-    for name, write in (("html", html), ("markdown", markdown)):
-        path = pages[name]
+    for path, write in ((reports.html, html), (reports.markdown, markdown)):
         if path is not None:
             try:
                 path.write_text(write(found), encoding="utf-8")
@@ -200,7 +253,7 @@ def _tell_what_if(output: Output, found: WhatIf) -> None:
         output.line()
         output.line(
             f"{flip.verdict}: {visible(flip.tool)} by {visible(flip.agent)} in run {visible(flip.run)} "
-            f"(log {flip.log}, record {flip.sequence})",
+            f"({flip.place})",
             style="bold",
         )
         output.line(f"before: {_in_words(flip.before)}", indent=4)

@@ -77,7 +77,6 @@ class Candidate:
         Raises:
             LookupError: the run has never been in the state that was read.
         """
-        roots = self._roots(given["agent"]["chain"])
         state, labels = run.shown(), list(run.labels)
         usage: dict[str, Any] = state["usage"]
         if as_read:
@@ -85,16 +84,23 @@ class Candidate:
                 raise LookupError(given["run"]["id"])
             usage = {**given["usage"], "spent": spent}
             state, labels = {"history": given["history"]}, given["labels"]["run"]
+        return {
+            **self.configured(given),
+            **state,
+            "usage": usage,
+            "labels": {**given["labels"], "run": labels},
+            "run": {**given["run"], "step": usage["calls"] + 1},
+        }
+
+    def configured(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A recorded policy input with what the configuration says today of its agent, its tool and path roots."""
+        roots = self._roots(given["agent"]["chain"])
         paths = [{**fact, "inside": _inside(fact["resolved"], roots)} for fact in given["facts"]["paths"]]
         return {
             **given,
-            **state,
-            "usage": usage,
             "agent": {**given["agent"], "attributes": self._known(given["agent"])},
             "tool": {**given["tool"], "effect": self.effect(given["tool"])},
             "facts": {**given["facts"], "paths": paths},
-            "labels": {**given["labels"], "run": labels},
-            "run": {**given["run"], "step": usage["calls"] + 1},
         }
 
     def effect(self, tool: Mapping[str, Any]) -> str:

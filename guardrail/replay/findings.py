@@ -55,7 +55,7 @@ class Finding:
     """One recorded decision, and what another policy comes to.
 
     Attributes:
-        log: the log of its record, and
+        log: the log of its record; 0 = it is an event of a decision log, and
         sequence: its place there.
         at: when it was recorded.
         run: the run, and
@@ -77,6 +77,11 @@ class Finding:
     point: Point
     before: Said
     now: Said
+
+    @property
+    def place(self) -> str:
+        """Where it is recorded, for people."""
+        return f"log {self.log}, record {self.sequence}" if self.log else f"event {self.sequence}"
 
     @property
     def verdict(self) -> Verdict:

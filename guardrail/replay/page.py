@@ -114,7 +114,7 @@ def _flips(flips: tuple[Finding, ...]) -> Iterator[str]:
         (
             _text(flip.verdict),
             f"<code>{_text(flip.tool)}</code><br>{_text(flip.agent)}",
-            f"{_text(flip.run)}<br>{_text(flip.at)}<br>log {flip.log}, record {flip.sequence}",
+            f"{_text(flip.run)}<br>{_text(flip.at)}<br>{flip.place}",
             _said(flip.before),
             _said(flip.now),
         )
