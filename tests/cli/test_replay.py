@@ -222,6 +222,50 @@ def test_two_revisions_of_the_policies_are_compared_with_each_other(
         assert (result.exit_code, f"cannot be read as of {revision}: " in result.stderr) == (2, True)
 
 
+HIDDEN = """package guardrail.rules.hidden
+
+ask contains {"rule": "hidden.never", "message": "let somebody look"} if input.tool.name == "send"
+"""
+
+
+def test_what_a_revision_says_of_its_own_archives_hides_no_policy(
+    policies: Path, document: Document, monkeypatch: pytest.MonkeyPatch
+):
+    git("init", "-q")
+    git("add", "policies")
+    git("commit", "-qm", "first")
+    git("tag", "first")
+    (policies / "hidden.rego").write_text(HIDDEN, encoding="utf-8")
+    (policies / ".gitattributes").write_text("hidden.rego export-ignore\n", encoding="utf-8")
+    git("add", "policies")
+    git("commit", "-qm", "second")
+    monkeypatch.setenv("GIT_DIR", "nowhere")  # as Git sets it for its hooks
+    found = document("replay", "--from", "first", "--to", "HEAD", "--run", "budgets")
+    assert (found["counts"]["newly asked"], list(found["by_rule"])) == (1, ["hidden.never"])
+
+
+def test_a_link_of_a_revision_that_leads_out_of_it_is_not_followed(policies: Path, guardrail: Guardrail):
+    (policies / "data.json").symlink_to("/etc/hostname")
+    git("init", "-q")
+    git("add", "policies")
+    git("commit", "-qm", "linked")
+    result = guardrail("replay", "--from", "HEAD", "--to", "HEAD")
+    assert (result.exit_code, "data.json is a link out of the folder" in result.stderr) == (1, True)
+
+
+def test_policies_of_a_repository_inside_cannot_be_read(policies: Path, guardrail: Guardrail):
+    git("init", "-q", "policies/inner")
+    git("-C", "policies/inner", "commit", "-qm", "inner", "--allow-empty")
+    git("init", "-q")
+    git("add", "policies")
+    git("commit", "-qm", "outer")
+    result = guardrail("replay", "--from", "HEAD", "--to", "HEAD")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        2,
+        "inner cannot be read as of HEAD: it is no file",
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
