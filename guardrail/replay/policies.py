@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final, Protocol
 
 import orjson
@@ -24,7 +25,12 @@ from guardrail.version import __version__
 _KEPT: Final = 16
 """Policies that are kept; those that were not used for longest are made again."""
 _policies = schema.policies.c
-_BUNDLE: Final = text(select(_policies.bundle).where(_policies.revision == bindparam("revision")))
+_BUNDLE: Final = text(
+    select(_policies.bundle, schema.records.c.body)
+    .join_from(schema.policies, schema.records, _policies.record == schema.records.c.id, isouter=True)
+    .where(_policies.revision == bindparam("revision"))
+)
+"""What is stored of a revision, and the record that says what was."""
 
 
 class _Storable(Protocol):
@@ -82,11 +88,13 @@ class Policies:
 
     def _rebuilt(self, revision: str) -> Rebuilt:
         row = self._connection.execute(_BUNDLE, (revision,)).fetchone()
-        return (
-            Rebuilt(why=f"the policy {revision[:16]} is not stored")
-            if row is None
-            else _rebuilt(revision, row[0])
-        )
+        if row is None:
+            return Rebuilt(why=f"the policy {revision[:16]} is not stored")
+        stored, record = row
+        rebuilt = _rebuilt(revision, stored)
+        if not rebuilt.fault and not _is_recorded(revision, stored, record):
+            return Rebuilt(fault=f"what is stored of the policy {revision[:16]} is not what was recorded")
+        return rebuilt
 
 
 @lru_cache(maxsize=_KEPT)
@@ -109,6 +117,16 @@ def _rebuilt(revision: str, stored: bytes) -> Rebuilt:
     except PolicyError as error:
         why = f"the policy {revision[:16]} would not be activated today: {error.message}"
         return Rebuilt(why=why, changed=changed)
+
+
+def _is_recorded(revision: str, stored: bytes, record: bytes | None) -> bool:
+    """Whether a policy is stored as its record says, even where nothing of it can be made again."""
+    try:
+        fields = orjson.loads(record or b"{}")
+        said = fields["kind"], fields["revision"], fields["bundle"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return False
+    return said == ("policy", revision, sha256(stored).hexdigest())
 
 
 def _fault(revision: str, parts: list[dict[str, Any]], hide: list[str]) -> str:

@@ -69,7 +69,7 @@ def test_every_decision_is_what_it_was_at_both_points(folder: Path):
     found.require()
 
 
-@pytest.mark.parametrize("part", ["/own/own.rego", "boundaries", "hide", "limit"])
+@pytest.mark.parametrize("part", ["/own/own.rego", "boundaries", "hide", "limit", "kind", "order"])
 def test_a_changed_byte_of_a_stored_policy_names_every_record_that_it_decided(folder: Path, part: str):
     with Ledger.open(folder / "guardrail.db"):
         pass
@@ -82,6 +82,11 @@ def test_a_changed_byte_of_a_stored_policy_names_every_record_that_it_decided(fo
         "boundaries": (b'"depth":1', b'"depth":2'),
         "hide": (b'"/memo"', b'"/nemo"'),
         "limit": (b'"limit":1.0', b'"limit":9.0'),
+        "kind": (
+            b'"rego":',
+            b'"regp":',
+        ),  # as if it were a policy of somebody else's, whom nobody can ask again
+        "order": (b'"all_of":[{', b'"all_of": [{'),
     }[part]
     assert old in stored[revision]
     tamper(
@@ -100,7 +105,7 @@ def test_a_changed_byte_of_a_stored_policy_names_every_record_that_it_decided(fo
     assert {difference.what for difference in found.differences} <= {
         f"what is stored of the policy {revision[:16]} is not what decided: {what}"
         for what in ("a part was changed", "its parts were changed")
-    }
+    } | {f"what is stored of the policy {revision[:16]} is not what was recorded"}
 
 
 class ReadsOtherwise:
