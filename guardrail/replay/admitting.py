@@ -60,7 +60,7 @@ class Admitting:
     def turn(self, recorded: Recorded, run: RunSoFar) -> Turn:
         """What becomes of a recorded call under the candidate, in a run up to there."""
         given = recorded.given
-        if not given or recorded.is_own:
+        if not given or (recorded.is_own and not recorded.is_undone):  # another policy wants something else
             reasons = becauses(recorded.decision["reasons"])
             return Turn(
                 said=Said(answer="denied", reasons=reasons),

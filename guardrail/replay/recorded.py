@@ -28,6 +28,7 @@ _OWN: Final[frozenset[ReasonCode]] = frozenset(
     }
 )  # fmt: skip
 """Codes of refusals that are guardrail's own."""
+_UNDONE: Final[ReasonCode] = "obligation.failed"
 _NULL_BYTES: Final = len(b"null")
 
 
@@ -51,6 +52,11 @@ class Recorded:
         return self.decision["effect"] == "deny" and all(
             reason["code"] in _OWN for reason in self.decision["reasons"]
         )
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether a policy let the call go on, and what it wanted done to it could not be done."""
+        return self.is_own and {reason["code"] for reason in self.decision["reasons"]} == {_UNDONE}
 
     @property
     def is_without_content(self) -> bool:

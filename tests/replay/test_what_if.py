@@ -12,6 +12,7 @@ import pytest
 from guardrail.boundaries import Boundaries, Boundary
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, Call, Tool
+from guardrail.errors import InvalidArguments
 from guardrail.execution import Attempt
 from guardrail.ledger import Ledger
 from guardrail.outputs import default_checks
@@ -232,6 +233,46 @@ def test_a_tool_that_is_declared_otherwise_cannot_be_judged(tmp_path: Path):
     assert (finding.verdict, finding.now.why) == (
         "cannot say", "the configuration says otherwise what send is: trust, labels",
     )  # fmt: skip
+
+
+CHANGES = """package guardrail.rules.own
+
+allow contains {"rule": "own.cut", "message": "less", "obligations": {"replace": {"/amount": "little"}}} if true
+"""
+FINE = CHANGES.replace(', "obligations": {"replace": {"/amount": "little"}}', "")
+
+
+def numbers_only(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(arguments["amount"], int):
+        raise InvalidArguments("the amount is no number")
+    return arguments
+
+
+def test_a_call_that_a_policy_changed_to_nothing_that_holds_is_newly_allowed_by_one_that_changes_nothing(
+    tmp_path: Path,
+):
+    with world(tmp_path, rules=CHANGES) as acting, acting.inside("run"):
+        send = acting.guard.tool_definition(name="send", server="local")
+        call = Call.of(
+            {"amount": 1},
+            run="run",
+            id="c",
+            principal=acting.run.principal,
+            agent=Agent(id="payer"),
+            tool=send,
+        )
+        acting.guard.perform(Attempt(call=call, invoke=lambda _: "sent", validate=numbers_only))
+    own = boundaries(tmp_path)
+    said = list[tuple[str, str]]()
+    for rules in (FINE, CHANGES, FINE.replace("allow", "deny")):
+        with closing(RegoPolicy(Bundle.of({"own/own.rego": rules}))) as rego:
+            (finding,) = what_if(
+                history(tmp_path), Candidate(policy=AllOf([own, rego]), boundaries=own, tools=TOOLS)
+            )
+            said.append((finding.verdict, finding.now.why))
+    assert said == [
+        ("newly allowed", ""), ("cannot say", "the policy changes its arguments"), ("unchanged", ""),
+    ]  # fmt: skip
 
 
 # --- what is asked for -----------------------------------------------------------------------------------
