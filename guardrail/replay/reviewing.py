@@ -28,6 +28,8 @@ from guardrail.steps import Reviewed
 _RELEASED: Final[Mapping[str, Released]] = {"deny": "withheld", "ask": "held", "allow": "whole"}
 _ANSWERS: Final[Mapping[str, Then]] = {"withheld": "denied", "held": "asked"}
 """What becomes of a result → what that comes to; anything else is handed on."""
+_READ: Final = frozenset({"returned", "raised"})
+"""How a call ends of which somebody reads something: what it returned, or the words of an error."""
 _UNCHECKED: Final = "it is about an output that was not looked at then"
 _CHANGED: Final = "its run has read an output that would have been changed"
 
@@ -39,13 +41,11 @@ class Reviewing:
         self._candidate = candidate
 
     def is_due(self, entry: Entry) -> bool:
-        """Whether anybody was asked about what a call has returned, or would be."""
-        returned: bool = entry.fields["status"] == "returned"
+        """Whether anybody was asked about what a call has returned or raised, or would be."""
+        ended: bool = entry.fields["status"] in _READ
         was_asked = entry.fields.get("released", "unreviewed") != "unreviewed"
         return (
-            returned
-            and entry.fields["tool"] != RELEASE.title
-            and (was_asked or self._candidate.policy.reviews)
+            ended and entry.fields["tool"] != RELEASE.title and (was_asked or self._candidate.policy.reviews)
         )
 
     def before(self, entry: Entry) -> Said:
@@ -83,7 +83,9 @@ class Reviewing:
         """Nobody has anything to say of outputs: it is handed on as it is."""
         content = _content(entry)
         changed = entry.fields.get("released") == "changed"
-        released = _settled(walked, content, Reviewed(source=Source(kind="untrusted", content=content)))
+        released = _settled(
+            entry, walked, content, Reviewed(source=Source(kind="untrusted", content=content))
+        )
         return Said(answer=_ANSWERS.get(released, "allowed"), why=_CHANGED if changed else "")
 
     def _reviewed(
@@ -103,7 +105,7 @@ class Reviewing:
         ]
         if len({decision.effect for decision in decisions}) > 1:
             return Said(answer="unsure", why=RACED)
-        return _said(decisions[0], variants[0], walked)
+        return _said(entry, decisions[0], variants[0], walked)
 
     def _looked_at(self, entry: Entry, given: Mapping[str, Any], run: RunSoFar) -> dict[str, Any] | None:
         """The policy input about an output that nobody has asked about; None where its checks take more than a look."""
@@ -114,8 +116,14 @@ class Reviewing:
         told = entry.fields["tool"] == EMIT.title
         trust: Trust = ("untrusted" if "untrusted" in run.labels else "trusted") if told else tool["trust"]
         sink: Sink = "user" if told else "agent"
+        raised = entry.fields["status"] == "raised"
         looked = Output.of(
-            content, sink=sink, trust=trust, tool=entry.fields["tool"], agent=entry.fields["agent"]
+            content,
+            sink=sink,
+            trust=trust,
+            tool=entry.fields["tool"],
+            agent=entry.fields["agent"],
+            raised=raised,
         )
         found = [result.as_json() for result in run_checks(looked, checks)]
         size = len(Source(kind=trust, content=content).body)
@@ -125,13 +133,14 @@ class Reviewing:
             "bytes": size,
             "sink": sink,
             "trust": trust,
+            "raised": raised,
             "checks": found,
         }
         now = f"{entry.fields['at'][:19]}Z"
         return self._candidate.shown({**given, "point": "output", "now": now, "output": output}, run)
 
 
-def _said(decision: Decision, shown: Mapping[str, Any], walked: Walked) -> Said:
+def _said(entry: Entry, decision: Decision, shown: Mapping[str, Any], walked: Walked) -> Said:
     """What the line makes of a decision about an output."""
     content = shown["output"]["content"]
     changed = False
@@ -141,6 +150,7 @@ def _said(decision: Decision, shown: Mapping[str, Any], walked: Walked) -> Said:
         except InvalidArguments:  # what a check has found is to be redacted
             changed = True
     released = _settled(
+        entry,
         walked,
         content,
         Reviewed(
@@ -154,9 +164,9 @@ def _said(decision: Decision, shown: Mapping[str, Any], walked: Walked) -> Said:
     return Said(answer=_ANSWERS.get(released, "allowed"), reasons=reasons, why=_CHANGED if changed else "")
 
 
-def _settled(walked: Walked, content: Any, reviewed: Reviewed) -> Released:
-    """Walk on to where the outcome would be written down: what becomes of the result."""
-    walked.answer(Outcome(status="returned", value=content))
+def _settled(entry: Entry, walked: Walked, content: Any, reviewed: Reviewed) -> Released:
+    """Walk on to where the outcome would be written down: what becomes of the result, or of the error."""
+    walked.answer(Outcome(status=entry.fields["status"], value=content))
     step = walked.answer(reviewed)
     walked.close()
     return step.released if isinstance(step, Settle) else "unreviewed"

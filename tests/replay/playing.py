@@ -112,7 +112,11 @@ class Rules:
     def rego(self) -> RegoPolicy:
         """The policy of it that is written in Rego."""
         rules = RULES if self.reviews else UNREVIEWED
-        return RegoPolicy(Bundle.of({"played/played.rego": rules}, {"knobs": dict(self.knobs)}))
+        words = {
+            name: [said for word in self.knobs[name] for said in (word, f"RuntimeError: {word}")]
+            for name in ("bad", "held")
+        }  # returned or raised
+        return RegoPolicy(Bundle.of({"played/played.rego": rules}, {"knobs": {**self.knobs, **words}}))
 
     def candidate(self, rego: RegoPolicy) -> Candidate:
         """The same for a what-if."""
@@ -133,6 +137,7 @@ class Planned:
     amount: int
     returns: str
     chain: tuple[str, ...] = ("payer",)
+    raises: bool = False
 
 
 Op = tuple[Literal["start", "finish", "approve", "reject"], int] | tuple[Literal["together"], tuple[int, ...]]
@@ -201,6 +206,8 @@ class Player:
         async def act(_: Call) -> str:
             begun.set()
             await go.wait()
+            if planned.raises:
+                raise RuntimeError(planned.returns)
             return planned.returns
 
         task = asyncio.create_task(
@@ -225,7 +232,7 @@ class Player:
             return
         self._go[number].set()
         outcome = await task
-        assert outcome.status == "returned", outcome
+        assert outcome.status == ("raised" if self._calls[number].raises else "returned"), outcome
         ends = {"WITHHELD": "denied", "HELD": "asked", None: "allowed"}
         self.played.ended[number] = ends[outcome.heading]
 

@@ -188,6 +188,19 @@ def test_outputs_that_were_handed_on_are_withheld_or_held(tmp_path: Path):
     assert verdicts(findings) == ["unchanged", "unreachable", "unchanged"]
 
 
+def test_what_a_call_raised_is_withheld_or_held_and_handed_on_as_what_it_returned(tmp_path: Path):
+    calls = [
+        sent("one", 1, returns="bad", raises=True),
+        sent("one", 1),
+        sent("two", 1, returns="long", raises=True),
+    ]
+    findings = found(tmp_path, rules(reviews=False), rules(bad=["bad"], held=["long"]), calls)
+    assert verdicts(findings, "output") == ["newly denied", "unreachable", "newly asked"]
+    (tmp_path / "strict").mkdir()
+    findings = found(tmp_path / "strict", rules(bad=["bad"]), rules(reviews=False), calls)
+    assert verdicts(findings, "output") == ["newly allowed", "cannot say", "unchanged"]
+
+
 def test_outputs_that_nobody_was_asked_about_are_looked_at_now(tmp_path: Path):
     calls = [sent("one", 1, returns="bad"), sent("two", 1)]
     findings = found(tmp_path, rules(reviews=False), rules(bad=["bad"]), calls)

@@ -28,6 +28,7 @@ planned = st.builds(
     amount=st.integers(1, 60),
     returns=st.sampled_from(WORDS),
     chain=st.sampled_from([("payer",), ("boss", "payer")]),
+    raises=st.sampled_from([False, False, True]),
 )
 rules = st.builds(
     Rules,
