@@ -140,10 +140,10 @@ def kept_elsewhere(settings: Config, files: Sequence[Path], *, anchors: bool) ->
         if not file.is_file():
             raise ConfigError(f"{file}: there is no such file", fix="name a file with signed checkpoints")
         anchor = FileAnchor(file)
-        kept += [
-            Kept(where=anchor.title, checkpoint=believe(note, keys, anchor.title))
-            for note in anchor.held(None)
-        ]
+        notes = anchor.held(None)
+        if not notes:
+            raise ConfigError(f"{file} holds no checkpoint", fix="name a file with signed checkpoints")
+        kept += [Kept(where=anchor.title, checkpoint=believe(note, keys, anchor.title)) for note in notes]
     if anchors:
         places = told.anchored(settings.folder)
         if not places:

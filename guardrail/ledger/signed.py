@@ -15,7 +15,7 @@ from guardrail.ledger.findings import Fault, Reached
 from guardrail.ledger.passing import PassingLog
 from guardrail.ledger.statements import text
 from guardrail.merkle import unpack
-from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, read_record
+from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, read_record, written_at
 from guardrail.verifier.growing import Head
 from guardrail.verifier.notes import Note, NotVerified
 
@@ -100,7 +100,7 @@ class Signed:
         for sequence, body in enumerate(bodies, first):
             try:
                 record = read_record(body, _ZERO, sequence)
-                heads = heads_of(record)
+                heads, at = heads_of(record), written_at(record)
             except NotVerified as error:
                 zero.blame(error.sequence, error.what)
                 return False
@@ -109,7 +109,7 @@ class Signed:
                 if known[-1:] != [head]:
                     known.append(head)
             if sequence + 1 == self._last:
-                self._at = str(record["at"])
+                self._at = at
                 self._records = self._last + sum(head.size for head in heads)
         return True
 

@@ -11,12 +11,14 @@ from typing import Final
 
 from .checkpoints import Keys
 from .exports import verify_export
-from .notes import Note, NotVerified, PublicKey, split
+from .notes import Note, NotVerified, PublicKey, read, split
 from .proofs import Proof
 
 VERIFIED: Final = 0
 NOT_VERIFIED: Final = 1
 WRONG_USE: Final = 2
+_MOST: Final = 1 << 28
+"""Bytes of a file that are read at most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         keys = Keys(logs=_keys(given.key), witnesses=_keys(given.witness))
-        kept = [note for path in given.checkpoint for note in split(_text(path))]
+        kept = [note for path in given.checkpoint for note in _notes(path)]
+        given.what.stat()
     except (NotVerified, OSError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
-    return _export(given.what, keys, kept) if given.what.is_dir() else _proof(given.what, keys)
+    return _export(given.what, keys, kept) if given.what.is_dir() else _proof(given.what, keys, kept)
 
 
 def _export(folder: Path, keys: Keys, kept: Sequence[Note]) -> int:
@@ -59,12 +62,15 @@ def _export(folder: Path, keys: Keys, kept: Sequence[Note]) -> int:
     return VERIFIED if report.ok else NOT_VERIFIED
 
 
-def _proof(path: Path, keys: Keys) -> int:
+def _proof(path: Path, keys: Keys, kept: Sequence[Note]) -> int:
     try:
         proved = Proof.parse(_text(path)).verify(keys)
+        compared = proved.agrees_with([keys.checkpoint(note) for note in kept])
     except (NotVerified, OSError) as error:
         print(f"not proved: {error}")
         return NOT_VERIFIED
+    if kept and not compared:
+        print(f"not compared: none of the checkpoints given is checkpoint {proved.checkpoint.size}")
     print(json.dumps(proved.record, indent=2))
     print(
         f"log {proved.log}, record {proved.sequence}: written before checkpoint {proved.checkpoint.size} of "
@@ -77,9 +83,16 @@ def _keys(given: Sequence[str]) -> tuple[PublicKey, ...]:
     return tuple(PublicKey.parse(_text(Path(one)) if Path(one).exists() else one) for one in given)
 
 
+def _notes(path: Path) -> list[Note]:
+    notes = list(split(_text(path)))
+    if not notes:
+        raise NotVerified(f"{path} holds no checkpoint")
+    return notes
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode()
+        return read(path, _MOST).decode()
     except UnicodeDecodeError as error:
         raise NotVerified(f"{path} is no text") from error
 

@@ -19,6 +19,7 @@ from .trees import HASH_BYTES
 KIND: Final = "checkpoint"
 """Kind of the records in log 0."""
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 def whole(text: str) -> int:
@@ -110,7 +111,7 @@ def read_record(body: bytes, log: int, sequence: int) -> dict[str, Any]:
     """
     try:
         text = body.decode()
-        fields: Any = json.loads(text)
+        fields: Any = json.loads(text, parse_constant=_no_number)
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError) as error:
         raise NotVerified("it is no JSON", log=log, sequence=sequence) from error
@@ -120,6 +121,20 @@ def read_record(body: bytes, log: int, sequence: int) -> dict[str, Any]:
     if (record.get("log"), record.get("sequence")) != (log, sequence):
         raise NotVerified("it says itself that it stands somewhere else", log=log, sequence=sequence)
     return record
+
+
+def written_at(record: dict[str, Any]) -> str:
+    """When a record was written, as it says: RFC 3339, UTC, and nothing that a terminal would obey.
+
+    Raises:
+        NotVerified: it does not say so.
+    """
+    at: Any = record.get("at")
+    if not isinstance(at, str) or not _MOMENT.fullmatch(at):
+        raise NotVerified(
+            "it does not say when it was written", log=record.get("log"), sequence=record.get("sequence")
+        )
+    return at
 
 
 def heads_of(record: dict[str, Any]) -> tuple[Head, ...]:
@@ -141,3 +156,8 @@ def heads_of(record: dict[str, Any]) -> tuple[Head, ...]:
     if heads_as_json(heads) != record["heads"] or any(len(head.root) != HASH_BYTES for head in heads):
         raise NotVerified("its heads are not of the form", **place)
     return heads
+
+
+def _no_number(name: str) -> Any:
+    """What Python's JSON reads beyond JSON."""
+    raise ValueError(f"{name} is no number of JSON")

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .checkpoints import Checkpoint, Keys, heads_of, read_record
+from .checkpoints import Checkpoint, Keys, heads_of, read_record, written_at
 from .growing import GrowingTree, Head
-from .notes import Note, NotVerified, split
+from .notes import Note, NotVerified, read, split
 from .trees import leaf_hash
 
 CHECKPOINTS: Final = "checkpoints.txt"
+_LONGEST: Final = 1 << 24
+"""Bytes of a record at most: what is longer is none, and is not read into memory."""
+_MOST: Final = 1 << 28
+"""Bytes of all checkpoints at most: millions of them."""
 
 
 def log_file(log: int) -> str:
@@ -91,7 +95,7 @@ def verify_export(folder: Path, keys: Keys, kept: Iterable[Note] = ()) -> Report
 def _signed(folder: Path, keys: Keys, kept: Iterable[Note]) -> list[Checkpoint]:
     """All checkpoints that are believed, by size."""
     try:
-        text = (folder / CHECKPOINTS).read_bytes().decode()
+        text = read(folder / CHECKPOINTS, _MOST).decode()
     except UnicodeDecodeError as error:
         raise NotVerified(f"{CHECKPOINTS} is no text") from error
     own = [keys.checkpoint(note) for note in split(text)]
@@ -113,7 +117,7 @@ def _check(folder: Path, signed: list[Checkpoint], report: Report) -> None:
             known = heads.setdefault(head.log, [])
             if known[-1:] != [head]:
                 known.append(head)
-        report.at = str(fields.get("at", ""))
+        report.at = written_at(fields)
     logs = [first, *(_Log(folder, log, heads[log]) for log in sorted(heads))]
     for log in logs[1:]:
         for _ in log.records():
@@ -148,8 +152,12 @@ class _Log:
             NotVerified: the log is not the one that the heads are of; names the record where it can.
         """
         tree = self.tree
+        if not self.path.is_file() and self.path.exists():
+            raise NotVerified(f"{self.path.name} is no file")
         with self.path.open("rb") as file:
-            for line in file:
+            while line := file.readline(_LONGEST):
+                if len(line) == _LONGEST:
+                    raise NotVerified(f"{self.path.name} holds a line that is too long for a record")
                 if not line.endswith(b"\n"):
                     raise NotVerified(f"{self.path.name} breaks off in its last line")
                 if tree.is_reached:

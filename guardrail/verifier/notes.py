@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -216,6 +218,26 @@ def split(notes: str) -> Iterator[Note]:
 def join(notes: Iterable[Note]) -> str:
     """Notes one after the other, as `split` reads them."""
     return "\n".join(map(str, notes))
+
+
+def read(path: Path, most: int) -> bytes:
+    """All of a file, of which nobody has to have said how long it is.
+
+    Args:
+        path: a file; a pipe or a device is none.
+        most: bytes that are read at most.
+
+    Raises:
+        NotVerified: it is longer, or no file.
+        OSError: it cannot be read.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise NotVerified(f"{path} is no file")
+    if about.st_size > most:
+        raise NotVerified(f"{path} is larger than {most:,} bytes")
+    with path.open("rb") as file:
+        return file.read(most)
 
 
 def is_name(name: str) -> bool:

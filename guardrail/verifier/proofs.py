@@ -8,7 +8,7 @@ to the head of its own log. So a proof is two inclusion proofs, and says nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -124,6 +124,17 @@ class Proved:
     sequence: int
     record: dict[str, Any]
     checkpoint: Checkpoint
+
+    def agrees_with(self, kept: Iterable[Checkpoint]) -> bool:
+        """Whether one of these checkpoints, from elsewhere, is the one that it was proved by.
+
+        Raises:
+            NotVerified: one of them is of the same size, and of another history.
+        """
+        same = [one for one in kept if one.size == self.checkpoint.size]
+        if any(one != self.checkpoint for one in same):
+            raise NotVerified(f"there are two checkpoints {self.checkpoint.size}: two histories were signed")
+        return bool(same)
 
 
 def _extra(line: str) -> dict[str, Any]:

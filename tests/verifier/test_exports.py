@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,6 +211,48 @@ def test_heads_that_are_signed_and_not_of_the_form_are_a_fault(tmp_path: Path):
     assert look(logs.export(tmp_path / "export")).faults == ["log 0, record 0: its heads are not of the form"]
 
 
+INFINITE = (
+    b'{"at":"2026-01-31T12:00:00.000Z","heads":[{"id":1,"root":"%b","size":Infinity}],"kind":"checkpoint",\
+"log":0,"sequence":0}\n'
+    % (b"00" * 32)
+)
+
+
+def test_numbers_that_are_none_are_found(export: Path, logs: Logs):
+    """In a record that no checkpoint ends at, so that it is read before a root speaks of it."""
+    (export / CHECKPOINTS).write_text(str(logs.notes[2]), encoding="utf-8")
+    file = export / "log-0.jsonl"
+    file.write_bytes(INFINITE + b"".join(file.read_bytes().splitlines(keepends=True)[1:]))
+    assert look(export).faults == ["log 0, record 0: it is no JSON"]
+
+
+def test_the_claim_holds_nothing_that_a_terminal_obeys(tmp_path: Path):
+    logs = Logs()
+    logs.append(1)
+    heads = heads_as_json([Head(log=1, size=1, root=logs.root(1))])
+    logs.append(0, "checkpoint", heads=heads, at="\x1b[2K\rall is well")
+    logs.notes.append(sign(Checkpoint(origin=ORIGIN, size=1, root=logs.root(0)).text, SIGNER))
+    assert look(logs.export(tmp_path / "export")).faults == [
+        "log 0, record 0: it does not say when it was written"
+    ]
+
+
+def test_what_has_no_end_is_not_read_to_it(export: Path):
+    """A file with a hole costs its owner nothing, and a pipe never ends."""
+    content = (export / "log-1.jsonl").read_bytes()
+    with (export / "log-1.jsonl").open("r+b") as file:
+        file.truncate(1 << 40)
+    assert look(export).faults == ["log-1.jsonl holds a line that is too long for a record"]
+    (export / "log-1.jsonl").unlink()
+    os.mkfifo(export / "log-1.jsonl")
+    assert look(export).faults == ["log-1.jsonl is no file"]
+    (export / "log-1.jsonl").unlink()
+    (export / "log-1.jsonl").write_bytes(content)
+    with (export / CHECKPOINTS).open("r+b") as file:
+        file.truncate(1 << 40)
+    assert look(export).faults == [f"{export / CHECKPOINTS} is larger than 268,435,456 bytes"]
+
+
 def run(*arguments: object) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "guardrail.verifier", *map(str, arguments)], capture_output=True, text=True, check=False
@@ -246,4 +289,25 @@ def test_the_command_checks_exports_and_proofs(export: Path, logs: Logs, tmp_pat
         1, "not proved: this is no proof: it has to begin with c2sp.org/tlog-proof@v1, extra and index\n"
     )  # fmt: skip
     assert run(export, "--key", "no key")[0] == 2
+    assert run(tmp_path / "nowhere", "--key", key)[0] == 2
+    (tmp_path / "empty").write_text("")
+    code, _, said = run(export, "--key", key, "--checkpoint", tmp_path / "empty")
+    assert (code, said) == (2, f"{tmp_path / 'empty'} holds no checkpoint\n")
     assert run(export)[0] == 2
+
+
+def test_the_command_compares_a_proof_with_checkpoints_from_elsewhere(logs: Logs, tmp_path: Path):
+    proof, kept, forged = (tmp_path / name for name in ("record.tlog-proof", "kept.txt", "forged.txt"))
+    proof.write_text(str(small().proof(1, 4)), encoding="utf-8")
+    kept.write_text(join(logs.notes), encoding="utf-8")
+    code, said, _ = run(proof, "--key", SIGNER.key, "--checkpoint", kept)
+    assert (code, said.splitlines()[-1]) == (
+        0, f"log 1, record 4: written before checkpoint 3 of {ORIGIN}, and not changed since"
+    )  # fmt: skip
+    kept.write_text(join(logs.notes[:2]), encoding="utf-8")
+    code, said, _ = run(proof, "--key", SIGNER.key, "--checkpoint", kept)
+    assert (code, said.splitlines()[0]) == (0, "not compared: none of the checkpoints given is checkpoint 3")
+    other = sign(Checkpoint(origin=ORIGIN, size=3, root=bytes(32)).text, SIGNER)
+    forged.write_text(str(other), encoding="utf-8")
+    code, said, _ = run(proof, "--key", SIGNER.key, "--checkpoint", forged)
+    assert (code, said) == (1, "not proved: there are two checkpoints 3: two histories were signed\n")
