@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 from subprocess import run
@@ -107,6 +108,42 @@ def test_a_repository_needs_no_name_and_no_branch(
     )  # fmt: skip
     assert said.stdout == "guardrail checkpoint 1\n"
     assert sorted(os.listdir(repository)) == [".git"]
+
+
+def test_all_checkpoints_of_a_repository_are_read_by_one_process(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    logs, anchor = Logs(), GitAnchor(repository)
+    for _ in range(9):
+        logs.append(1)
+        logs.checkpoint()
+        anchor.add(logs.notes[-1], nothing)
+    trace = tmp_path / "trace"
+    real = shutil.which("git")
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f'#!/bin/sh\necho "$3" >> {trace}\nexec {real} "$@"\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
+    assert list(anchor.held(None)) == logs.notes
+    assert trace.read_text().split() == ["for-each-ref", "rev-list", "cat-file"]
+
+
+def test_a_commit_that_holds_no_checkpoint_is_told(repository: Path, notes: list[Note]):
+    anchor = GitAnchor(repository)
+    anchor.add(notes[0], nothing)
+    made = run(
+        ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@y", "commit-tree",
+         "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "-p", "refs/guardrail/checkpoints", "-m", "x"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    run(
+        ["git", "-C", str(repository), "update-ref", "refs/guardrail/checkpoints", made.stdout.strip()],
+        check=True,
+    )
+    for ask in (lambda: anchor.held(None), lambda: anchor.add(notes[1], nothing)):
+        with pytest.raises(VerificationFailed, match="holds something else than checkpoints: commit "):
+            ask()
 
 
 def test_a_remote_is_what_counts(tmp_path: Path, repository: Path, remote: Path, notes: list[Note]):
