@@ -12,7 +12,7 @@ from pathlib import Path
 from guardrail.errors import AnchorUnavailable, VerificationFailed
 from guardrail.ledger import Ledger
 from guardrail.ledger.connection import reading_only
-from guardrail.ledger.signed import Kept, read_stored
+from guardrail.ledger.signed import Kept, Stored, read_last
 from guardrail.proofs.anchors import Anchor
 from guardrail.proofs.signing import Signer, sign
 from guardrail.verifier.checkpoints import Checkpoint, Keys
@@ -93,8 +93,8 @@ def collect(
         VerificationFailed: one holds something that no trusted key has signed, or a later checkpoint than is here.
     """
     with reading_only(path) as connection:
-        stored = read_stored(connection)
-    last = Note.parse(stored[-1].note) if stored else None
+        stored = read_last(connection)
+    last = None if stored is None else _note(stored)
     kept: list[Kept] = []
     failed: list[tuple[str, AnchorUnavailable]] = []
     for anchor in anchors:
@@ -105,6 +105,16 @@ def collect(
             continue
         kept += [Kept(where=anchor.title, checkpoint=believe(note, keys, anchor.title)) for note in held]
     return kept, failed
+
+
+def _note(stored: Stored) -> Note:
+    try:
+        return Note.parse(stored.note)
+    except NotVerified as error:
+        raise VerificationFailed(
+            f"what is stored as checkpoint {stored.size} is none: {error}",
+            fix="run `guardrail verify`, and compare the ledger with a backup",
+        ) from error
 
 
 def believe(note: Note, keys: Keys, where: str) -> Checkpoint:

@@ -216,9 +216,9 @@ def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
 
 
 def _checkpoints(ledger: Ledger) -> Iterator[Sign]:
-    stored = ledger.checkpoints.stored()
-    if stored:
-        text = f"checkpoint {stored[-1].size}, the last one, was signed at {stored[-1].at}"
+    last = ledger.checkpoints.last()
+    if last is not None:
+        text = f"checkpoint {last.size}, the last one, was signed at {last.at}"
         yield Sign(about="checkpoints", state="ok", text=text)
     else:
         yield Sign(

@@ -19,7 +19,7 @@ from guardrail.ledger.bodies import bodies
 from guardrail.ledger.connection import Connection, Database
 from guardrail.ledger.leases import log_of
 from guardrail.ledger.rows import LogRow
-from guardrail.ledger.signed import Stored, read_stored
+from guardrail.ledger.signed import Frontiers, Stored, read_frontiers, read_last, read_stored
 from guardrail.ledger.statements import inserting, text, updating
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
@@ -40,6 +40,10 @@ _INSERT_LOG: Final = inserting(schema.logs)
 _GROW: Final = updating(schema.logs, ("size", "frontier"))
 _INSERT: Final = inserting(schema.checkpoints, plain=True)
 _COSIGN: Final = "UPDATE checkpoints SET note = ? WHERE size = ?"
+_FORGET: Final = (
+    "UPDATE checkpoints SET frontiers = x'' WHERE size = (SELECT max(size) FROM checkpoints WHERE size < ?)"
+)
+"""Only the last one's are gone on from; those of all would be most of the table."""
 _HAS: Final = text(select(_checkpoints.note).where(_checkpoints.size == bindparam("size")))
 
 
@@ -76,6 +80,7 @@ class _Keep(Write):
         """See the class."""
         found = tx.connection.execute(_HAS, (self._size,)).fetchone()
         if found is None:
+            tx.connection.execute(_FORGET, (self._size,))
             tx.connection.execute(_INSERT.text, (self._size, tx.now, str(self._note), self._frontiers))
         else:
             stored = Note.parse(found[0])
@@ -105,6 +110,11 @@ class Checkpoints:
         """What was signed, the oldest first."""
         with self._database.reading() as connection:
             return read_stored(connection)
+
+    def last(self) -> Stored | None:
+        """What was signed last; None = nothing."""
+        with self._database.reading() as connection:
+            return read_last(connection)
 
     def recompute(self, keys: Keys, kept: Iterable[Checkpoint] = ()) -> dict[int, GrowingTree]:
         """Recompute what is about to be signed, from the last checkpoint on: log 0 as it stands, and what it says.
@@ -148,8 +158,8 @@ class Checkpoints:
 
 
 def _recompute(connection: Connection, keys: Keys, kept: Iterable[Checkpoint]) -> dict[int, GrowingTree]:
-    stored = read_stored(connection)
-    last = stored[-1] if stored else None
+    last = read_last(connection)
+    frontiers = {} if last is None else read_frontiers(connection, last.size)
     signed = [keys.checkpoint(Note.parse(last.note))] if last else []
     rows = [log_of(row) for row in connection.execute(_ZERO).fetchall()]
     heads = [Head(log=_LOG, size=row.size, root=frontier_root(row.nodes)) for row in rows]
@@ -163,7 +173,7 @@ def _recompute(connection: Connection, keys: Keys, kept: Iterable[Checkpoint]) -
     zero.end()
     trees, before = {_LOG: zero}, {head.log: head for head in said.get(last.size if last else 0, ())}
     for head in said.get(zero.size, ()):
-        tree = trees[head.log] = _begin_at(last, before.get(head.log), head)
+        tree = trees[head.log] = _begin_at(frontiers, before.get(head.log), head)
         for body in bodies(connection, head.log, tree.size, head.size):
             tree.add((leaf_hash(body),))
         tree.end()
@@ -172,9 +182,9 @@ def _recompute(connection: Connection, keys: Keys, kept: Iterable[Checkpoint]) -
     return trees
 
 
-def _begin_at(last: Stored | None, signed: Head | None, head: Head) -> GrowingTree:
+def _begin_at(frontiers: Frontiers, signed: Head | None, head: Head) -> GrowingTree:
     """The tree of a log as it was signed, as far as what is stored of it still has the root that was signed."""
-    size, nodes = (0, []) if last is None else last.frontiers.get(head.log, (0, []))
+    size, nodes = frontiers.get(head.log, (0, []))
     if signed is None or (size, frontier_root(nodes)) != (signed.size, signed.root):
         return GrowingTree(head.log, [head] if signed is None else [signed, head])
     return GrowingTree(head.log, [head], size=size, nodes=nodes)

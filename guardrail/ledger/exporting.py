@@ -16,7 +16,7 @@ from guardrail.errors import ConfigError, Conflict, VerificationFailed
 from guardrail.ledger import schema
 from guardrail.ledger.bodies import bodies
 from guardrail.ledger.connection import Connection, reading_only
-from guardrail.ledger.signed import read_stored
+from guardrail.ledger.signed import read_last, read_stored
 from guardrail.ledger.statements import text
 from guardrail.merkle import inclusion_proof, leaf_hash
 from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, read_record
@@ -87,11 +87,11 @@ def prove(path: Path, log: int, sequence: int, keys: Keys) -> Proof:
         VerificationFailed: the records are not those that were signed.
     """
     with reading_only(path) as connection:
-        stored = read_stored(connection)
-        if not stored:
+        stored = read_last(connection)
+        if stored is None:
             raise Conflict("no checkpoint was signed yet", fix=_SIGN)
         try:
-            proof = _prove(connection, Note.parse(stored[-1].note), log, sequence)
+            proof = _prove(connection, Note.parse(stored.note), log, sequence)
             proof.verify(keys)
         except NotVerified as error:
             raise VerificationFailed(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Connection
@@ -20,7 +20,14 @@ from guardrail.verifier.growing import Head
 from guardrail.verifier.notes import Note, NotVerified
 
 _ZERO: Final = 0
-_ALL: Final = text(select(schema.checkpoints).order_by(schema.checkpoints.c.size))
+_checkpoints = schema.checkpoints.c
+_NOTES: Final = select(_checkpoints.size, _checkpoints.at, _checkpoints.note)
+_ALL: Final = text(_NOTES.order_by(_checkpoints.size))
+_LAST: Final = text(_NOTES.order_by(_checkpoints.size.desc()).limit(1))
+_FRONTIERS: Final = text(select(_checkpoints.frontiers).where(_checkpoints.size == bindparam("size")))
+
+Frontiers = Mapping[int, tuple[int, list[bytes]]]
+"""Log → how many records it held, and the frontier of its tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +38,11 @@ class Stored:
         size: of log 0.
         at: when it was signed, RFC 3339.
         note: what was signed.
-        frontiers: log → how many records it held, and the frontier of its tree.
     """
 
     size: int
     at: str
     note: str
-    frontiers: dict[int, tuple[int, list[bytes]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,22 @@ class Kept:
 def read_stored(connection: Connection) -> tuple[Stored, ...]:
     """What was signed, the oldest first."""
     return tuple(_stored(*row) for row in connection.execute(_ALL).fetchall())
+
+
+def read_last(connection: Connection) -> Stored | None:
+    """What was signed last; None = nothing."""
+    row = connection.execute(_LAST).fetchone()
+    return None if row is None else _stored(*row)
+
+
+def read_frontiers(connection: Connection, size: int) -> Frontiers:
+    """How the logs stood at a checkpoint, as far as it is kept; nothing of it is believed yet."""
+    row = connection.execute(_FRONTIERS, (size,)).fetchone()
+    try:
+        known: dict[str, tuple[int, str]] = orjson.loads(row[0])
+        return {int(log): (seen, unpack(bytes.fromhex(nodes))) for log, (seen, nodes) in known.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}  # they only spare work: without them everything is hashed again
 
 
 class Signed:
@@ -148,10 +169,5 @@ def _read(stored: Stored, keys: Keys | None) -> Checkpoint:
     return found
 
 
-def _stored(size: int, at: str, note: str, frontiers: bytes) -> Stored:
-    try:
-        known: dict[str, tuple[int, str]] = orjson.loads(frontiers)
-        read = {int(log): (seen, unpack(bytes.fromhex(nodes))) for log, (seen, nodes) in known.items()}
-    except (ValueError, TypeError, AttributeError):
-        read = {}  # they only spare work: without them everything is hashed again
-    return Stored(size=size, at=at, note=note, frontiers=read)
+def _stored(size: int, at: str, note: str) -> Stored:
+    return Stored(size=size, at=at, note=note)

@@ -142,6 +142,27 @@ def test_what_was_signed_once_is_not_hashed_again_unless_its_frontier_was_lost(l
     assert made(ledger).checkpoint.size == 2
 
 
+def test_frontiers_are_kept_of_the_last_checkpoint_alone(ledger: Ledger, path: Path):
+    for turn in range(3):
+        ran(ledger, call(turn))
+        made(ledger)
+    connection = driver.connect(str(path))
+    kept = connection.execute("SELECT size FROM checkpoints WHERE length(frontiers) > 0").fetchall()
+    connection.close()
+    assert kept == [(3,)]
+    last = ledger.checkpoints.last()
+    assert last is not None
+    assert (last.size, last) == (3, ledger.checkpoints.stored()[-1])
+
+
+def test_a_stored_checkpoint_that_is_none_is_told(ledger: Ledger, path: Path):
+    ran(ledger, call("one"))
+    made(ledger)
+    tamper(path, ("UPDATE checkpoints SET note = 'nothing'", ()), without_triggers=False)
+    with pytest.raises(VerificationFailed, match="what is stored as checkpoint 1 is none"):
+        made(ledger)
+
+
 def test_checkpoints_may_be_made_by_many_at_once(path: Path):
     ledgers = [Ledger.open(path, wait=60) for _ in range(3)]
 
