@@ -11,7 +11,7 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load, opened
 from guardrail.cli.output import Output
-from guardrail.errors import ConfigError
+from guardrail.errors import ConfigError, VerificationFailed
 from guardrail.visible import visible
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def kept_elsewhere(settings: Config, files: Sequence[Path], *, anchors: bool) ->
     Raises:
         AnchorUnavailable: one of them could not be asked.
         ConfigError: a key or a file cannot be read.
-        VerificationFailed: something is not signed by a key of this log, or a witness knows a later checkpoint.
+        VerificationFailed: something is not signed by a key of this log, a witness knows a later checkpoint, or no
+            anchor that was asked keeps any.
     """
     from guardrail.checkpointing import believe, collect  # noqa: PLC0415  cryptography: help does without
     from guardrail.ledger.signed import Kept  # noqa: PLC0415
@@ -151,6 +152,13 @@ def kept_elsewhere(settings: Config, files: Sequence[Path], *, anchors: bool) ->
         held, failed = collect(settings.ledger_path, keys, places)
         if failed:
             raise failed[0][1]
+        if (
+            not held
+        ):  # a witness can only be asked about a checkpoint, so one that is lost must not pass for none
+            raise VerificationFailed(
+                f"no checkpoint of this ledger is kept by {' or '.join(place.title for place in places)}",
+                fix="`guardrail checkpoint` makes one; where one was made before, compare the ledger with a backup",
+            )
         kept += held
     return kept
 

@@ -183,6 +183,24 @@ def test_without_a_table_the_commands_say_what_is_missing(project: Any, guardrai
         )  # fmt: skip
 
 
+@pytest.mark.usefixtures("witness")
+def test_a_ledger_whose_checkpoints_were_all_cut_off_is_not_verified_by_anchors_that_hold_none(
+    signed: Any, guardrail: Guardrail
+):
+    """A witness signs and tells sizes, but holds nothing that could be asked for."""
+    signed.configure(signed.configured.replace('file = "elsewhere/checkpoints.txt"\n', ""))
+    signed.send("bob")
+    shutil.copy("guardrail.db", "old.db")
+    guardrail("checkpoint")
+    assert guardrail("verify", "--anchors").exit_code == 0
+    shutil.copy("old.db", "guardrail.db")
+    result = guardrail("verify", "--anchors")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "no checkpoint of this ledger is kept by witness witness.example/stand-in"
+    )
+
+
 def test_to_ask_anchors_there_have_to_be_some(signed: Any, guardrail: Guardrail):
     signed.send("bob")
     signed.configure(signed.configured.partition("[checkpoints.anchors]")[0])
