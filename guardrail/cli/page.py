@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli.timeline import Story, lasted, shared
-from guardrail.visible import visible
+from guardrail.pages import page, words
 
 if TYPE_CHECKING:
     from guardrail.cli.arguments import ShownArguments
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 320
 _COLOURS: Final[Mapping[str, str]] = {"asked": "#e67700", "admitted": "#1864ab"}
+_MEANS: Final[Mapping[str, str]] = {"asked": "waited for people", "admitted": "ran"}
 _STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #212529; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
-section section { margin-left: 1.6rem; border-left: 2px solid #ced4da; padding-left: .9rem; }
-details { margin: .2rem 0; } summary { display: flex; gap: .8rem; flex-wrap: wrap; cursor: pointer; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; }
-table { border-collapse: collapse; margin: .3rem 0 .8rem 1.2rem; }
-td { padding: .1rem .7rem .1rem 0; vertical-align: top; overflow-wrap: anywhere; }
-code, pre { font: 13px ui-monospace, monospace; }
+h2 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
+section section { margin-left: 1.6rem; border-left: 2px solid var(--line); padding-left: .9rem; }
+details { margin: .2rem 0; } summary { display: flex; gap: .8rem; align-items: baseline; cursor: pointer; }
+summary::before { content: "\\25b8"; } details[open] > summary::before { content: "\\25be"; }
+summary svg { flex: none; margin-left: auto; background: color-mix(in srgb, var(--line) 30%, transparent); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
+table { margin: .3rem 0 .8rem 1.2rem; } td { padding: .1rem .7rem .1rem 0; } td:first-child, td:nth-child(2) { white-space: nowrap; }
+summary code { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 1.2rem; }
-.denied, .rejected, .expired, .unknown, .raised { color: #c92a2a; } .asked, .suspended { color: #e67700; }
-.returned { color: #2b8a3e; } .dim { color: #868e96; }
-@media (prefers-color-scheme: dark) { body { background: #16191d; color: #e9ecef; } }
+.denied, .rejected, .expired, .unknown, .raised { color: #e03131; } .asked, .suspended { color: #e67700; }
+.returned { color: #2f9e44; }
 """
 
 
@@ -56,24 +56,24 @@ def html(run: ListedRun, calls: Sequence[ShownCall], *, mode: str) -> str:
         calls: in the order in which they first appear.
         mode: of the configuration.
     """
-    return "\n".join(_parts(run, calls, mode)) + "\n"
+    return page(f"Run {run.id}", _parts(run, calls, mode), style=_STYLE)
 
 
 def _parts(run: ListedRun, calls: Sequence[ShownCall], mode: str) -> Iterator[str]:
-    title = f"Run {_text(run.id)}"
-    yield "<!doctype html>"
-    yield '<html lang="en"><head><meta charset="utf-8">'
-    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    yield f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
     if mode == "observe":
         yield '<p class="denied"><strong>OBSERVE MODE: NOTHING IS ENFORCED</strong></p>'
     usage: Mapping[str, Any] = run.usage
     told = f"{usage['calls']} admitted, {usage['denied']} denied, {usage['asked']} asked"
     facts = (("task", run.task), ("acts for", run.principal), ("started", run.started), ("calls", told))
     known = (*facts, ("labels", ", ".join(run.labels)))
-    yield "<dl>" + "".join(f"<dt>{name}</dt><dd>{_text(said)}</dd>" for name, said in known if said) + "</dl>"
+    yield "<dl>" + "".join(f"<dt>{name}</dt><dd>{words(said)}</dd>" for name, said in known if said) + "</dl>"
+    if any(step.event in _COLOURS for call in calls for step in call.story.steps):
+        yield "<p>" + " &ensp; ".join(map(_legend, _COLOURS)) + "</p>"
     yield from _tree(calls)
-    yield "</body></html>"
+
+
+def _legend(event: str) -> str:
+    return f'<span class="key" style="background:{_COLOURS[event]}"></span>{_MEANS[event]}'
 
 
 def _tree(calls: Sequence[ShownCall]) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _tree(calls: Sequence[ShownCall]) -> Iterator[str]:
         same = shared(above, chain)
         yield "</section>" * (len(above) - same)
         for agent in chain[same:]:
-            yield f"<section><h2>{_text(agent)}</h2>"
+            yield f"<section><h2>{words(agent)}</h2>"
         above = chain
         yield from _call(call, clock)
     yield "</section>" * len(above)
@@ -94,19 +94,19 @@ def _tree(calls: Sequence[ShownCall]) -> Iterator[str]:
 def _call(call: ShownCall, clock: _Clock) -> Iterator[str]:
     story = call.story
     yield "<details><summary>"
-    yield f"<code>{_text(story.fields.get('tool', ''))}</code>"
-    yield f'<strong class="{_text(call.state)}">{_text(call.state)}</strong>'
+    yield f"<code>{words(story.fields.get('tool', ''))}</code>"
+    yield f'<strong class="{words(call.state)}">{words(call.state)}</strong>'
     for what, seconds in (("ran", story.ran), ("waited", story.waited)):
         if seconds is not None:
             yield f'<span class="dim">{what} {lasted(seconds)}</span>'
-    yield f'<span class="dim"><code>{_text(story.reference)}</code></span>{clock.bars(story)}</summary>'
+    yield f'<span class="dim"><code>{words(story.reference)}</code></span>{clock.bars(story)}</summary>'
     if call.arguments is not None:
         yield f"<pre>{escape(call.arguments.line)}</pre>"
     yield "<table>"
     for step in story.steps:
-        why = "<br>".join(map(_text, step.why))
-        event = _text(step.event)
-        yield f'<tr><td>{_text(step.at)}</td><td class="{event}">{event}</td><td>{why}</td></tr>'
+        why = "<br>".join(map(words, step.why))
+        event = words(step.event)
+        yield f'<tr><td>{words(step.at)}</td><td class="{event}">{event}</td><td>{why}</td></tr>'
     yield "</table></details>"
 
 
@@ -130,10 +130,9 @@ class _Clock:
 
     def _bar(self, begin: str, end: str, event: str) -> str:
         left, right = self._place(begin), self._place(end)
-        title = "waited for people" if event == "asked" else "ran"
         width = max(right - left, 1.5)
         place = f'x="{left:.1f}" y="1" width="{width:.1f}" height="8"'
-        return f'<rect {place} fill="{_COLOURS[event]}"><title>{title}</title></rect>'
+        return f'<rect {place} fill="{_COLOURS[event]}"><title>{_MEANS[event]}</title></rect>'
 
     def _place(self, at: str) -> float:
         return (_moment(at) - self._begin) * _WIDTH / self._length
@@ -141,7 +140,3 @@ class _Clock:
 
 def _moment(at: str) -> float:
     return datetime.fromisoformat(at).timestamp()
-
-
-def _text(said: object) -> str:
-    return escape(visible(str(said)))
