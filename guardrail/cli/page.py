@@ -25,7 +25,8 @@ details { margin: .2rem 0; } summary { display: flex; gap: .8rem; align-items: b
 summary::before { content: "\\25b8"; } details[open] > summary::before { content: "\\25be"; }
 summary svg { flex: none; margin-left: auto; background: color-mix(in srgb, var(--line) 30%, transparent); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
-table { margin: .3rem 0 .8rem 1.2rem; } td { padding: .1rem .7rem .1rem 0; } td:first-child, td:nth-child(2) { white-space: nowrap; }
+table { margin: .3rem 0 .8rem 1.2rem; } td { padding: .1rem .7rem .1rem 0; }
+td:first-child, td:nth-child(2) { white-space: nowrap; }
 summary code { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 1.2rem; }
 .denied, .rejected, .expired, .unknown, .raised { color: #e03131; } .asked, .suspended { color: #e67700; }
