@@ -58,8 +58,8 @@ class Halt(Write):
         """See the class."""
         again = tx.connection.execute(_LIFT, (self._scope,)).rowcount == 1
         tx.insert(schema.controls, (self._scope, self._by, self._reason, tx.now))
-        _switched(tx, self.runs)
-        tx.record("halted", {"scope": self._scope, "by": self._by, "again": again}, self._sealed)
+        fields = {"scope": self._scope, "by": self._by, "again": again, **_switched(tx, self.runs)}
+        tx.record("halted", fields, self._sealed)
 
 
 class Unhalt(Write):
@@ -78,23 +78,25 @@ class Unhalt(Write):
         """
         if tx.connection.execute(_LIFT, (self._scope,)).rowcount != 1:
             raise Conflict(f"{self._scope} is not halted", fix="list the halts with 'guardrail doctor'")
-        _switched(tx, self.runs)
-        tx.record("unhalted", {"scope": self._scope, "by": self._by})
+        tx.record("unhalted", {"scope": self._scope, "by": self._by, **_switched(tx, self.runs)})
 
 
 def _run_of(scope: str) -> tuple[str, ...]:
     return (scope[4:],) if scope.startswith("run:") else ()
 
 
-def _switched(tx: Transaction, runs: tuple[str, ...]) -> None:
-    """Forget the switches as read, and let decisions about this run be made again."""
+def _switched(tx: Transaction, runs: tuple[str, ...]) -> dict[str, int]:
+    """Forget the switches as read, and let decisions about this run be made again; answers its place, if it has one."""
     tx.memory.halts = None
+    place: dict[str, int] = {}
     for name in runs:
         run = tx.memory.runs.get(name)
         if run is not None:
             run.version += 1
             run.position += 1
             tx.change_run(run)
+            place["position"] = run.position
+    return place
 
 
 class Resolve(Write):

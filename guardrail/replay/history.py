@@ -41,6 +41,10 @@ _OF_A_RUN: Final = text(_RECORDS.where(_records.run == bindparam("run")))
 _SIZES: Final = text(select(_logs.id, _logs.size).order_by(_logs.id))
 _RUNS: Final = text(select(schema.runs.c.id))
 
+_SWITCHES: Final[frozenset[Kind]] = frozenset({"halted", "unhalted"})
+_OF_RUN: Final = "run:"
+"""What the scope of a halt of one run begins with."""
+
 Gone = Literal["erased", "closed", "changed"]
 """Why a detail cannot be read: there is none any more, another key sealed it, or it is not what was sealed."""
 
@@ -170,8 +174,11 @@ class Reading:
         """
         logs = [number for number, _ in self.connection.execute(_SIZES).fetchall()]
         stretches = [Stretch(log << PLACES, (log + 1) << PLACES) for log in logs]
-        each = [filter(None, self._entries(stretch, wanted, _PAGE_OF_EACH)) for stretch in stretches]
-        return _counted(merge(*each, key=_when))
+        each = [
+            filter(None, self._entries(stretch, _or_counts(wanted), _PAGE_OF_EACH)) for stretch in stretches
+        ]
+        every = _counted(merge(*each, key=_when))
+        return (entry for entry in every if wanted(entry.kind, entry.fields))
 
     def _entries(self, stretch: Stretch, wanted: Wanted, size: int) -> Iterator[Entry | None]:
         first, run, since = stretch.first, self._history.run, self._history.since
@@ -207,6 +214,18 @@ class Reading:
         return Entry(log=log, sequence=sequence, kind=kind, fields=fields, detail=detail, gone=gone)
 
 
+def _or_counts(wanted: Wanted) -> Wanted:
+    """What is wanted, and what a run counts beside it."""
+    return lambda kind, fields: kind in _SWITCHES or wanted(kind, fields)
+
+
+def _run_of(fields: Mapping[str, Any]) -> str | None:
+    """The run whose change a record counts."""
+    scope: str = fields.get("scope", "")
+    run: str | None = fields.get("run")
+    return scope.removeprefix(_OF_RUN) if run is None and scope.startswith(_OF_RUN) else run
+
+
 def _when(entry: Entry) -> str:
     at: str = entry.fields["at"]
     return at
@@ -217,7 +236,7 @@ def _counted(entries: Iterable[Entry]) -> Iterator[Entry]:
     following: dict[str, int] = {}
     waiting: dict[str, dict[int, Entry]] = {}
     for entry in entries:
-        run: str | None = entry.fields.get("run")
+        run = _run_of(entry.fields)
         place: int | None = entry.fields.get("position")
         if run is None or place is None:
             if entry.kind == "begun" and run is not None:

@@ -26,13 +26,20 @@ from guardrail.replay.what_if import what_if
 from guardrail.settings import ToolSettings
 from guardrail.steps import Decide
 from tests.replay.playing import Op, Planned, Rules, play
-from tests.replay.scene import RULES, TOOLS, boundaries, history, world
+from tests.replay.scene import MONEY, RULES, TOOLS, boundaries, history, world
 
 LENIENT: Final[Mapping[str, Any]] = {
     "much": 1_000, "half": 1_000, "label": False, "calls": 1_000, "spent": 10**12, "history": False,
     "bad": [], "held": [],
 }  # fmt: skip
 """Nothing is denied and nobody is asked."""
+
+
+CHANGES = """package guardrail.rules.own
+
+allow contains {"rule": "own.cut", "message": "less", "obligations": {"replace": {"/amount": "little"}}} if true
+"""
+FINE = CHANGES.replace(', "obligations": {"replace": {"/amount": "little"}}', "")
 
 
 def rules(*, limit: int = 1_000, per: Any = "day", reviews: bool = True, **knobs: Any) -> Rules:
@@ -134,6 +141,31 @@ def test_what_unreachable_calls_may_spend_makes_a_shared_budget_unsure(tmp_path:
     ]
     assert said["three"].why == "a budget may be used up by calls of runs that nobody can follow"
     assert [reason.rule for reason in said["four"].reasons] == ["guardrail.budget"]
+
+
+def test_a_run_that_was_halted_for_a_while_keeps_its_place_among_the_others(tmp_path: Path):
+    """What it takes from a shared budget it takes when it did: before the others that came later."""
+    with world(tmp_path, rules=FINE) as acting:
+        for run, amount in (("one", 10), ("one", 40), ("two", 40)):
+            with acting.inside(run):
+                acting.send(amount)
+            if amount == 10:
+                acting.guard.ledger.halt("run:one", "olaf")
+                acting.guard.ledger.unhalt("run:one", "olaf")
+    with history(tmp_path).opened() as reading:
+        decided = [
+            entry.sequence
+            for entry in reading.in_order(lambda kind, _: kind in {"begun", "admitted", "settled"})
+        ]
+    assert decided == sorted(decided)
+    money = replace(MONEY, limit=60)
+    own = Boundaries({"payer": Boundary(tools=("send",), paths={"inbox": tmp_path}, money=(money,))})
+    with closing(RegoPolicy(Bundle.of({"own/own.rego": FINE}))) as rego:
+        candidate = Candidate(policy=AllOf([own, rego]), boundaries=own, tools=TOOLS)
+        findings = list(what_if(history(tmp_path), candidate))
+    assert [(finding.run, finding.verdict) for finding in findings] == [
+        ("one", "unchanged"), ("one", "unchanged"), ("two", "newly denied"),
+    ]  # fmt: skip
 
 
 def test_a_call_fits_whatever_unreachable_calls_have_spent(tmp_path: Path):
@@ -246,13 +278,6 @@ def test_a_tool_that_is_declared_otherwise_cannot_be_judged(tmp_path: Path):
     assert (finding.verdict, finding.now.why) == (
         "cannot say", "the configuration says otherwise what send is: trust, labels",
     )  # fmt: skip
-
-
-CHANGES = """package guardrail.rules.own
-
-allow contains {"rule": "own.cut", "message": "less", "obligations": {"replace": {"/amount": "little"}}} if true
-"""
-FINE = CHANGES.replace(', "obligations": {"replace": {"/amount": "little"}}', "")
 
 
 def numbers_only(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
