@@ -67,11 +67,12 @@ def replay(
         list[FailOn] | None, typer.Option("--fail-on", help="Exit code 1 where there is any; repeatable.")
     ] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, metavar="N", help="How many recompute.")
-    ] = 1,
+        int | None, typer.Option("--processes", min=1, metavar="N", help="How many recompute. Left out: 1.")
+    ] = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="Who recomputes: processes here, or Ray.")
-    ] = "processes",
+        Engine | None,
+        typer.Option("--engine", help="Who recomputes: processes here, or Ray. Left out: processes."),
+    ] = None,
     progress: Progress = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
@@ -85,6 +86,8 @@ def replay(
         raise typer.BadParameter(
             "--recompute goes by the stored policies: it takes no others, and writes no page"
         )
+    if not recompute and not (processes is None and engine is None):
+        raise typer.BadParameter("--processes and --engine are for --recompute: a what-if is walked by one")
     if (before is None) != (after is None) or (policy is not None and after is not None):
         raise typer.BadParameter("give either --policy, or both --from and --to")
     if decisions is not None and (recompute or everything or (before, run, since) != (None, None, None)):
@@ -95,8 +98,10 @@ def replay(
         if decisions is not None:
             told = events_and_tell(decisions, settings, asked, reports, policy=policy, progress=advance)
         elif recompute:
-            history = history_of(settings, run, since)
-            told = recompute_and_tell(history, asked, processes=processes, engine=engine, progress=advance)
+            told = recompute_and_tell(
+                history_of(settings, run, since), asked, processes=processes or 1, engine=engine or "processes",
+                progress=advance,
+            )  # fmt: skip
         else:
             revisions = None if before is None else (before, after or "")
             told = what_if_and_tell(

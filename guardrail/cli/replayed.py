@@ -83,7 +83,7 @@ def _tell_recomputation(output: Output, found: Recomputation) -> None:
     if found.erased:
         output.line(f"Cannot say of {found.erased:,}: it was erased.")
     if found.ok:
-        output.line(f"Recomputed: {found.claim}.", style="green")
+        output.line(f"Recomputed: {found.claim}.", style="green" if found.equal else "yellow")
 
 
 def _tell_difference(output: Output, difference: Difference) -> None:

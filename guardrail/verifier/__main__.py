@@ -11,7 +11,7 @@ from typing import Final
 
 from .checkpoints import Keys
 from .exports import verify_export
-from .notes import Note, NotVerified, PublicKey, read, split
+from .notes import COSIGNATURE, ED25519, Note, NotVerified, PublicKey, read, split
 from .proofs import Proof
 
 VERIFIED: Final = 0
@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
-        keys = Keys(logs=_keys(given.key), witnesses=_keys(given.witness))
+        keys = Keys(
+            logs=_keys(given.key, ED25519, "a log"), witnesses=_keys(given.witness, COSIGNATURE, "a witness")
+        )
         kept = [note for path in given.checkpoint for note in _notes(path)]
         given.what.stat()
     except (NotVerified, OSError) as error:
@@ -79,8 +81,13 @@ def _proof(path: Path, keys: Keys, kept: Sequence[Note]) -> int:
     return VERIFIED
 
 
-def _keys(given: Sequence[str]) -> tuple[PublicKey, ...]:
-    return tuple(PublicKey.parse(_text(Path(one)) if Path(one).exists() else one) for one in given)
+def _keys(given: Sequence[str], kind: int, whose: str) -> tuple[PublicKey, ...]:
+    """Keys, each of the kind that such a one signs with: a log that signs twice is no witness."""
+    keys = tuple(PublicKey.parse(_text(Path(one)) if Path(one).exists() else one) for one in given)
+    for key in keys:
+        if key.kind != kind:
+            raise NotVerified(f"{key} is not the key of {whose}")
+    return keys
 
 
 def _notes(path: Path) -> list[Note]:

@@ -270,6 +270,8 @@ def test_policies_of_a_repository_inside_cannot_be_read(policies: Path, guardrai
     ("given", "said"),
     [
         (("--recompute", "--policy", "x"), "it takes no others"),
+        (("--processes", "2"), "a what-if is walked by one"),
+        (("--engine", "processes"), "a what-if is walked by one"),
         (("--from", "x"), "give either --policy, or both --from and --to"),
         (("--policy", "x", "--from", "x", "--to", "y"), "give either --policy, or both --from and --to"),
     ],

@@ -289,6 +289,8 @@ def test_the_command_checks_exports_and_proofs(export: Path, logs: Logs, tmp_pat
         1, "not proved: this is no proof: it has to begin with c2sp.org/tlog-proof@v1, extra and index\n"
     )  # fmt: skip
     assert run(export, "--key", "no key")[0] == 2
+    code, _, said = run(export, "--key", key, "--witness", key)
+    assert (code, said) == (2, f"{SIGNER.key} is not the key of a witness\n")
     assert run(tmp_path / "nowhere", "--key", key)[0] == 2
     (tmp_path / "empty").write_text("")
     code, _, said = run(export, "--key", key, "--checkpoint", tmp_path / "empty")
