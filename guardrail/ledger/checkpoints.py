@@ -159,7 +159,7 @@ class Checkpoints:
 
 def _recompute(connection: Connection, keys: Keys, kept: Iterable[Checkpoint]) -> dict[int, GrowingTree]:
     last = read_last(connection)
-    frontiers = {} if last is None else read_frontiers(connection, last.size)
+    frontiers: Frontiers = {} if last is None else read_frontiers(connection, last.size)
     signed = [keys.checkpoint(Note.parse(last.note))] if last else []
     rows = [log_of(row) for row in connection.execute(_ZERO).fetchall()]
     heads = [Head(log=_LOG, size=row.size, root=frontier_root(row.nodes)) for row in rows]
