@@ -267,3 +267,43 @@ def test_other_rules_are_enforced_beside_an_observed_one():
 def test_a_role_may_be_asked_for_more_than_one_person():
     decision = decide(ask=[rule("a", approvers=["role:finance"], quorum=2)])
     assert [(ask.approvers, ask.quorum) for ask in decision.asks] == [(("role:finance",), 2)]
+
+
+def test_an_allow_may_take_the_place_of_asks_that_it_names_and_says_so():
+    allow = rule("c", instead_of=["b", "a", "b", "z"])
+    decision = decide(ask=[rule("a"), rule("b")], allow=[allow, rule("d")])
+    told = Reason(rule="c", message="because of c (instead of: b, a)")
+    assert decision == Decision(effect="allow", reasons=(told, reason("d")), revision="v")
+
+
+def test_an_ask_that_no_allow_names_is_asked():
+    allow = rule("c", instead_of=["a"], obligations={"deadline": 5})
+    decision = decide(ask=[rule("a"), rule("b")], allow=[allow])
+    assert (decision.effect, decision.reasons, decision.asks) == (
+        "ask",
+        (reason("b"),),
+        (Ask(rule="b", message="because of b"),),
+    )
+    assert decision.obligations == (Obligation(name="deadline", value=5.0),)
+
+
+def test_an_allow_takes_the_place_of_no_deny():
+    decision = decide(deny=[rule("a")], ask=[rule("a")], allow=[rule("c", instead_of=["a"])])
+    assert (decision.effect, decision.reasons) == ("deny", (reason("a"),))
+
+
+def test_an_observed_allow_takes_the_place_of_nothing():
+    decision = decide(frozenset({"c"}), ask=[rule("a")], allow=[rule("c", instead_of=["a"])])
+    assert (decision.effect, decision.observed) == ("ask", (reason("c"),))
+
+
+@pytest.mark.parametrize("named", [[], "a", [1], [""], None, {"a": 1}, ["a" * 201]])
+def test_what_an_allow_takes_the_place_of_is_a_list_of_rules(named: Any):
+    decision = decide(ask=[rule("a")], allow=[rule("c", instead_of=named)])
+    assert (decision.effect, decision.reasons[0].code) == ("deny", "policy.malformed")
+
+
+@pytest.mark.parametrize("verdict", ["deny", "ask"])
+def test_only_an_allow_takes_the_place_of_anything(verdict: str):
+    decision = decide(**{verdict: [rule("a", instead_of=["b"])]})
+    assert (decision.effect, decision.reasons[0].code) == ("deny", "policy.malformed")

@@ -2,8 +2,11 @@
 
     {"deny":  [{"rule", "message", "fix"?}],
      "ask":   [{"rule", "message", "fix"?, "approvers"?, "quorum"?, "expires_in"?}],
-     "allow": [{"rule", "message", "fix"?, "obligations"?: {"redact"?, "replace"?, "deadline"?}}],
+     "allow": [{"rule", "message", "fix"?, "obligations"?: {"redact"?, "replace"?, "deadline"?}, "instead_of"?}],
      "mask":  ["/pointer/into/the/arguments"]}
+
+`instead_of` names rules whose asks are not made where that allow holds. A deny stays one, and so does every ask of
+another rule.
 
 `redact` and `replace` mean more of an output than of arguments; who asks makes sure that they fit (`decisions.fault`).
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, Final, Self
 
@@ -119,6 +123,15 @@ class _Obligations(_Strict):
 
 class _Allow(_Reason):
     obligations: _Obligations = _Obligations()
+    instead_of: Annotated[list[_Name], Field(min_length=1)] = []
+
+    def reason_for(self, spared: AbstractSet[str]) -> Reason:
+        """The reason, which says whose asks it stands for."""
+        named = [rule for rule in dict.fromkeys(self.instead_of) if rule in spared]
+        reason = self.reason()
+        return (
+            replace(reason, message=f"{reason.message} (instead of: {', '.join(named)})") if named else reason
+        )
 
 
 class _Answer(_Strict):
@@ -163,7 +176,7 @@ _remembered = lru_cache(maxsize=128)(_read)
 
 
 def _combine(answer: _Answer, observed: tuple[Reason, ...], revision: str) -> Decision:
-    """Deny wins over ask, and ask over allow; nobody at all is a deny. Who may act keeps his obligations."""
+    """Deny wins over ask, and ask over allow that does not name it; nobody at all is a deny."""
     mask = tuple(answer.mask)
     if answer.deny:
         reasons = tuple(item.reason() for item in answer.deny)
@@ -176,10 +189,14 @@ def _combine(answer: _Answer, observed: tuple[Reason, ...], revision: str) -> De
             code="policy.silent",
         )
         return Decision(effect="deny", reasons=(reason,), mask=mask, observed=observed, revision=revision)
+    answered = {rule for item in answer.allow for rule in item.instead_of}
+    asks = [item for item in answer.ask if item.rule not in answered]
+    spared = {item.rule for item in answer.ask} & answered
+    allowed = [item.reason_for(spared) for item in answer.allow]
     return Decision(
-        effect="ask" if answer.ask else "allow",
-        reasons=tuple(item.reason() for item in answer.ask or answer.allow),
-        asks=tuple(item.ask() for item in answer.ask),
+        effect="ask" if asks else "allow",
+        reasons=tuple(item.reason() for item in asks) or tuple(allowed),
+        asks=tuple(item.ask() for item in asks),
         obligations=tuple(done for item in answer.allow for done in item.obligations.obligations()),
         mask=mask,
         observed=observed,

@@ -21,7 +21,7 @@ _REASON: Final = frozenset({"rule", "message", "fix"})
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "deny": _REASON,
     "ask": _REASON | {"approvers", "quorum", "expires_in"},
-    "allow": _REASON | {"obligations"},
+    "allow": _REASON | {"obligations", "instead_of"},
 }
 _SETTINGS: Final[Path] = ("data", "settings")
 _SHIPPED: Final[Path] = ("guardrail", "settings", "hosts")
