@@ -25,6 +25,7 @@ from guardrail.cli import (
     runs,
     service,
     slack,
+    suggest,
 )
 from guardrail.cli.output import complain, exit_code
 from guardrail.errors import GuardrailError
@@ -81,6 +82,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "show": runs.show,
         "approvals": approvals.approvals,
         "outputs": outputs.outputs,
+        "suggest": suggest.suggest,
         "doctor": doctor.doctor,
     },
     "Decide": {

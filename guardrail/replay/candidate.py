@@ -79,7 +79,10 @@ class Candidate:
         """
         state, labels = run.shown(), list(run.labels)
         usage: dict[str, Any] = state["usage"]
-        if as_read:
+        if as_read and run.recorded is not None:  # it is another run by now: what was read cannot be shown
+            if not run.recorded.was_read(given):
+                raise LookupError(given["run"]["id"])
+        elif as_read:
             if (spent := run.spent_when(given["usage"])) is None:
                 raise LookupError(given["run"]["id"])
             usage = {**given["usage"], "spent": spent}

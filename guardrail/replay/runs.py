@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from guardrail.budgets import Reservation
@@ -49,6 +50,8 @@ class RunSoFar:
         past: what its totals were lately, and what it had spent then.
         diverged: it has come out otherwise, and nobody can follow it any more; None = not yet.
         counted: calls whose spending is counted as possible since then.
+        ahead: calls that went ahead here while people were asked about them as recorded.
+        recorded: the run as it was recorded, where it is not the same any more; None = it is.
     """
 
     labels: tuple[str, ...] = ()
@@ -57,6 +60,8 @@ class RunSoFar:
     past: deque[tuple[list[int], dict[str, int]]] = field(default_factory=_no_past)
     diverged: Divergence | None = None
     counted: set[str] = field(default_factory=set[str])
+    ahead: set[str] = field(default_factory=set[str])
+    recorded: RunSoFar | None = None
 
     def shown(self) -> dict[str, Any]:
         """How this stands in a policy input, the labels apart."""
@@ -71,12 +76,38 @@ class RunSoFar:
         totals = [usage[name] for name in _TOTALS]
         return next((spent for known, spent in reversed(self.past) if known == totals), None)
 
+    def was_read(self, given: Mapping[str, Any]) -> bool:
+        """Whether a policy was told of it just as it was recorded up to here: nothing was committed meanwhile."""
+        state, usage = self.shown(), given["usage"]
+        same = all(usage[name] == self.usage[name] for name in _TOTALS)
+        return same and (state["history"], list(self.labels)) == (given["history"], given["labels"]["run"])
+
     def label(self, labels: Iterable[str]) -> None:
         """It has seen something."""
         self.labels = tuple(dict.fromkeys((*self.labels, *labels)))
+        if self.recorded is not None:
+            self.recorded.label(self.labels)
+
+    def go_ahead(self, entry: Entry, reservations: Iterable[Reservation], effect: str) -> None:
+        """A call of it goes ahead at once that had waited for people, and ran as it was when they had said yes."""
+        if self.recorded is None:
+            self.recorded = RunSoFar(
+                labels=self.labels, usage=deepcopy(self.usage), history=dict(self.history)
+            )
+        self.recorded.refuse(entry, effect)
+        self.ahead.add(entry.fields["call"])
+        self._admit(replace(entry, fields={**entry.fields, "state": "started"}), reservations, effect)
 
     def admit(self, entry: Entry, reservations: Iterable[Reservation], effect: str) -> None:
         """A call of it has been admitted."""
+        if self.recorded is not None:
+            self.recorded.admit(entry, reservations, effect)
+        if entry.fields["call"] in self.ahead:  # it was, before
+            self.ahead.discard(entry.fields["call"])
+            return
+        self._admit(entry, reservations, effect)
+
+    def _admit(self, entry: Entry, reservations: Iterable[Reservation], effect: str) -> None:
         if not entry.fields.get("resumed"):
             tool = entry.fields["tool"]
             self.usage["calls"] += 1
@@ -86,11 +117,15 @@ class RunSoFar:
 
     def refuse(self, entry: Entry, effect: str) -> None:
         """One was denied, or asked about."""
+        if self.recorded is not None:
+            self.recorded.refuse(entry, effect)
         self.usage["denied" if entry.kind == "denied" else "asked"] += 1
         self._note(entry, effect, enter=True)
 
     def end(self, entry: Entry, reservations: Iterable[Reservation], effect: str) -> None:
         """One has ended: where it was stopped before it ran, it gives back what it took."""
+        if self.recorded is not None:
+            self.recorded.end(entry, reservations, effect)
         if entry.fields["state"] == "blocked":
             tool = entry.fields["tool"]
             self.usage["calls"] -= 1

@@ -9,6 +9,7 @@ question its agent would not have come to its next calls, and after a permission
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -49,7 +50,7 @@ def what_if(history: History, candidate: Candidate) -> Iterator[Finding]:
     Raises:
         LedgerUnavailable: the ledger, or its key, cannot be read.
     """
-    for (finding,) in _walked(history, candidate):
+    for (finding,) in _walked(history, [candidate]):
         if finding is not None:
             yield finding
 
@@ -60,20 +61,45 @@ def between(history: History, first: Candidate, second: Candidate) -> Iterator[F
     Raises:
         LedgerUnavailable: the ledger, or its key, cannot be read.
     """
-    for one, other in _walked(history, first, second):
-        if one is not None and other is not None:
-            yield replace(other, before=one.now)
-        elif one is not None:  # nobody has anything to say of that output any more: it is handed on
-            yield replace(one, before=one.now, now=_HANDED_ON)
-        elif other is not None:
-            yield replace(other, before=_HANDED_ON)
+    for one, other in _walked(history, [first, second]):
+        if (finding := _compared(one, other)) is not None:
+            yield finding
 
 
-def _walked(history: History, *candidates: Candidate) -> Iterator[tuple[Finding | None, ...]]:
+def each_beside(
+    history: History, base: Candidate, others: Sequence[Candidate], agreed: AbstractSet[str]
+) -> Iterator[tuple[Finding | None, ...]]:
+    """Several candidates over one history, each compared with a first one; for each record, a finding of each.
+
+    Args:
+        history: where to read.
+        base: what they are compared with.
+        others: the candidates.
+        agreed: calls, as records name them, that people said yes to and that then ran at once, as they were. What
+            such a call has returned is taken to be what it would have without them, so its run can be followed on.
+
+    Raises:
+        LedgerUnavailable: the ledger, or its key, cannot be read.
+    """
+    for one, *rest in _walked(history, [base, *others], agreed):
+        yield tuple([_compared(one, other) for other in rest])
+
+
+def _compared(one: Finding | None, other: Finding | None) -> Finding | None:
+    if one is not None and other is not None:
+        return replace(other, before=one.now)
+    if one is not None:  # nobody has anything to say of that output any more: it is handed on
+        return replace(one, before=one.now, now=_HANDED_ON)
+    return None if other is None else replace(other, before=_HANDED_ON)
+
+
+def _walked(
+    history: History, candidates: Sequence[Candidate], agreed: AbstractSet[str] = frozenset()
+) -> Iterator[tuple[Finding | None, ...]]:
     """Every record once, with what there is to find of it under each candidate."""
     with replace(history, run=None, since="").opened() as reading:
         definitions = Definitions(reading.connection)
-        walks = [_Walk(history, candidate, definitions) for candidate in candidates]
+        walks = [_Walk(history, candidate, definitions, agreed) for candidate in candidates]
         for entry in reading.in_order(lambda kind, _: kind in _KINDS):
             yield tuple([walk.take(entry) for walk in walks])
 
@@ -94,8 +120,11 @@ class _Running:
 
 
 class _Walk:
-    def __init__(self, history: History, candidate: Candidate, definitions: Definitions) -> None:
+    def __init__(
+        self, history: History, candidate: Candidate, definitions: Definitions, agreed: AbstractSet[str]
+    ) -> None:
         self._history = history
+        self._agreed = agreed
         self._candidate = candidate
         self._budgets = Budgets()
         self._admitting = Admitting(candidate, self._budgets, definitions)
@@ -150,7 +179,12 @@ class _Walk:
         if not self._is_asked_for(entry):
             self._go_on(entry, run, self._admitting.as_recorded(recorded))
             return None
+        if entry.kind == "admitted" and entry.fields["call"] in run.ahead:  # it was, when people were asked
+            run.admit(entry, (), entry.fields["effect"])
+            return self._finding(entry, before, before)
         turn = self._admitting.turn(recorded, run)
+        if turn.walked is not None and before.answer == "asked" and entry.fields["call"] in self._agreed:
+            return self._go_ahead(entry, run, turn, before)
         if turn.said.answer != before.answer:
             self._budgets.doubt(turn.reservations)
             run.counted.add(entry.fields["call"])
@@ -168,6 +202,13 @@ class _Walk:
         self._budgets.take(taken)
         run.admit(entry, taken, effect)
         self._running[name] = _Running(turn.walked, turn.given, taken)
+
+    def _go_ahead(self, entry: Entry, run: RunSoFar, turn: Turn, before: Said) -> Finding | None:
+        """Nobody has to be asked about a call that people said yes to: the run goes on as it did after that."""
+        self._budgets.take(turn.reservations)
+        run.go_ahead(entry, turn.reservations, turn.effect)
+        self._running[entry.fields["call"]] = _Running(turn.walked, turn.given, turn.reservations)
+        return self._finding(entry, before, turn.said)
 
     def _lose(self, entry: Entry, run: RunSoFar, recorded: Recorded | None) -> None:
         """A call of a run that nobody can follow: it may spend what it would have."""
