@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guardrail.cli.histories import history_of, moment
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import Output
 from guardrail.cli.progress import Progress, bar
-from guardrail.cli.histories import history_of, moment
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.visible import visible
 
