@@ -30,6 +30,7 @@ from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle, shipped_folder
 from guardrail.channels import RESUME
 from guardrail.checkpoint_settings import CheckpointSettings
+from guardrail.client_settings import ClientSettings
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
@@ -96,6 +97,7 @@ class Config(BaseSettings):
         outputs: what looks at what tools return and agents say.
         principals: who agents act for → attributes.
         people: who may answer for agents.
+        clients: programs that ask the service for decisions.
         approvals: how people are asked.
         serve: the approval service.
         resume: how a suspended run goes on.
@@ -120,6 +122,7 @@ class Config(BaseSettings):
     outputs: OutputSettings = OutputSettings()
     principals: dict[str, PrincipalSettings] = {}
     people: dict[str, PersonSettings] = {}
+    clients: dict[str, ClientSettings] = {}
     approvals: ApprovalSettings = ApprovalSettings()
     serve: ServeSettings = ServeSettings()
     resume: ResumeSettings = ResumeSettings()

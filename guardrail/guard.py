@@ -127,38 +127,36 @@ class Guardrail(Saying):
         self._started: set[tuple[str, str]] = set()
 
     @classmethod
-    def from_config(cls, path: Path | str = "guardrail.toml") -> Self:
+    def from_config(
+        cls, path: Path | str | Config = "guardrail.toml", *, ledger: Ledger | None = None
+    ) -> Self:
         """Build the guard that a `guardrail.toml` describes.
+
+        Args:
+            path: the file, or what was read from it.
+            ledger: an open one, which stays the caller's; left out: the one that the file names.
 
         Raises:
             ConfigError: the file is missing or wrong; names the key and what was expected.
             PolicyError: the policies cannot be used.
             LedgerUnavailable: the database cannot be opened.
         """
-        config = Config.load(path)
+        config = path if isinstance(path, Config) else Config.load(path)
         rego: RegoPolicy | None = None
         if (bundle := config.bundle()) is not None:
             rego = RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit)
-        ledger = config.open_ledger()
+        own: list[Ledger | RegoPolicy] = [] if rego is None else [rego]
+        if ledger is None:
+            own.append(ledger := config.open_ledger())
         voting, registry = config.voting(ledger), config.packages(ledger)
         guard = cls(
-            policy=rego or (),
-            ledger=ledger,
-            boundaries=config.boundaries(),
-            tools=config.tools,
-            folder=config.folder,
+            policy=rego or (), ledger=ledger, boundaries=config.boundaries(), tools=config.tools, folder=config.folder,
             agents={name: settings.attributes for name, settings in config.agents.items()},
             principals={name: settings.attributes for name, settings in config.principals.items()},
-            registry=registry,
-            names=config.where_names_lead(),
-            voting=voting,
-            mode=config.mode,
-            outcome=config.outcome,
-            strict=config.strict,
-            hide=config.masking.hide,
-            checks=config.output_checks(),
-        )
-        guard._owned = [ledger, voting, registry, *([rego] if rego is not None else [])]
+            registry=registry, names=config.where_names_lead(), voting=voting, mode=config.mode, outcome=config.outcome,
+            strict=config.strict, hide=config.masking.hide, checks=config.output_checks(),
+        )  # fmt: skip
+        guard._owned = [voting, registry, *reversed(own)]
         return guard
 
     def close(self) -> None:

@@ -330,6 +330,8 @@ class ServeSettings(Table):
         body_bytes: how large a request's body may be.
         body_within: until when it has to be there, in seconds; the headers before it have as long.
         connections: how many are answered at once.
+        lease: how long a program that was told to run a tool has until it says how that ended, in seconds.
+        url: where clients reach the service, as they see it; left out: as each of them has called it.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -343,6 +345,8 @@ class ServeSettings(Table):
     body_bytes: Annotated[int, Field(ge=1, le=65_536)] = 65_536
     body_within: _Duration = 10.0
     connections: Annotated[int, Field(ge=1)] = 200
+    lease: _Duration = 60.0
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")] | None = None
 
     @model_validator(mode="after")
     def _certificate_is_whole(self) -> Self:

@@ -1,8 +1,8 @@
 """Tokens: by which the HTTP API knows who is asking.
 
-A token is 256 random bits for one person, shown once, when it is made. The file holds its SHA-256 alone: what is
-random all over cannot be guessed from a digest, so no slow hash is needed. The file lies beside the service and not
-in the ledger, since whoever may write the ledger must not be able to make himself a token.
+A token is 256 random bits for one person or one program, never for both, shown once, when it is made. The file holds
+its SHA-256 alone: what is random all over cannot be guessed from a digest, so no slow hash is needed. The file lies
+beside the service and not in the ledger, since whoever may write the ledger must not be able to make himself a token.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +29,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+Holder = Literal["person", "client"]
+"""Who has a token: somebody who answers for agents, or a program that asks for them."""
 PREFIX: Final = "guardrail_"
 """Begins every token, so that scanners for leaked secrets know one."""
 
@@ -38,7 +40,8 @@ class Token(BaseModel):
 
     Attributes:
         id: 8 hex characters, the first part of the token: names it in listings and logs.
-        person: whose it is.
+        person: whose it is: the name of a person, or of a client.
+        kind: which of the two. A client never answers for a person, nor a person for a client.
         digest: SHA-256 of the whole token, in hex.
         created: RFC 3339, UTC.
         expires: from then on it counts no more; None = never.
@@ -51,6 +54,7 @@ class Token(BaseModel):
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     created: str
     expires: str | None = None
+    kind: Holder = "person"
 
 
 class _File(BaseModel):
@@ -73,15 +77,26 @@ class Tokens:
         self._lock = threading.Lock()
 
     def person(self, token: str, *, now: datetime | None = None) -> str | None:
-        """Whose token this is; None where it is nobody's, or no longer.
+        """Which person's token this is; None where it is nobody's, or no longer.
 
         Raises:
             ConfigError: the file cannot be read, or is not of the form.
         """
+        return self._holder("person", token, now)
+
+    def client(self, token: str, *, now: datetime | None = None) -> str | None:
+        """Which client's token this is; None where it is none's, or no longer.
+
+        Raises:
+            ConfigError: the file cannot be read, or is not of the form.
+        """
+        return self._holder("client", token, now)
+
+    def _holder(self, kind: Holder, token: str, now: datetime | None) -> str | None:
         number, _, _ = token.removeprefix(PREFIX).partition("_")
         known = self._read().get(number)
         found = sha256(token.encode(errors="surrogatepass")).hexdigest()
-        if known is None or not compare_digest(known.digest, found):
+        if known is None or known.kind != kind or not compare_digest(known.digest, found):
             return None
         if known.expires is not None and datetime.fromisoformat(known.expires) <= (now or datetime.now(UTC)):
             return None
@@ -91,11 +106,12 @@ class Tokens:
         """Every token, the oldest first."""
         return tuple(self._read().values())
 
-    def create(self, person: str, *, lifetime: timedelta | None = None) -> str:
-        """Make a token for a person; this is the only time that anybody sees it.
+    def create(self, person: str, *, kind: Holder = "person", lifetime: timedelta | None = None) -> str:
+        """Make a token for a person or a client; this is the only time that anybody sees it.
 
         Args:
-            person: id of the person.
+            person: name of the person, or of the client.
+            kind: which of the two.
             lifetime: how long it counts; None = until it is revoked.
 
         Raises:
@@ -105,7 +121,7 @@ class Tokens:
         number = secrets.token_hex(4)
         token = f"{PREFIX}{number}_{secrets.token_urlsafe(32)}"
         made = Token(
-            id=number, person=person, digest=sha256(token.encode()).hexdigest(), created=_rfc3339(created),
+            id=number, person=person, kind=kind, digest=sha256(token.encode()).hexdigest(), created=_rfc3339(created),
             expires=None if lifetime is None else _rfc3339(created + lifetime),
         )  # fmt: skip
         with self._changing() as tokens:

@@ -60,6 +60,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "outputs": {"checks": ("secrets", "personal", "injection", "size"), "check": {}},
         "principals": {},
         "people": {},
+        "clients": {},
         "approvals": {
             "pending_per_run": 20,
             "remember_at_most": 604_800.0,
@@ -78,6 +79,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
             "body_bytes": 65_536,
             "body_within": 10.0,
             "connections": 200,
+            "lease": 60.0,
+            "url": None,
         },
         "resume": {"callable": None},
         "slack": None,

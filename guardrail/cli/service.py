@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from guardrail.delivery import Delivery
     from guardrail.ledger import Ledger
     from guardrail.people import Person
+    from guardrail.service.parts import Decisions
     from guardrail.service.running import Place
     from guardrail.showing import Shown
+    from guardrail.tokens import Holder
 
 
 def serve(
@@ -79,6 +81,10 @@ def application(settings: Config) -> Generator[Any]:
             show=_showing(settings, ledger),
             delivery=_delivery(settings, ledger, channels),
             operators=settings.serve.operators,
+            decisions=_decisions(settings, ledger, opened),
+            clients=settings.clients,
+            principals={name: told.attributes for name, told in settings.principals.items()},
+            url=settings.serve.url,
         )
         limits = settings.serve
         yield create_app(parts, mounts=mounts, body=limits.body_bytes, seconds=limits.body_within)
@@ -86,9 +92,12 @@ def application(settings: Config) -> Generator[Any]:
 
 def token(
     person: Annotated[
-        str | None, typer.Argument(metavar="[PERSON]", help="Whose it is, as in [people.NAME].")
+        str | None, typer.Argument(metavar="[NAME]", help="Whose it is, as in [people.NAME].")
     ] = None,
     *,
+    client: Annotated[
+        bool, typer.Option("--client", help="It is that of a program, as in [clients.NAME].")
+    ] = False,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="How long it counts; left out: always.")
     ] = None,
@@ -100,18 +109,19 @@ def token(
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
-    """Make a token with which a person uses the service. It is printed once; the file holds its digest."""
+    """Make a token for a person, or a program. It is printed once; the file holds its digest."""
     from guardrail.tokens import Tokens  # noqa: PLC0415
 
     if (person is not None) + shown + (revoke is not None) != 1:
-        raise typer.BadParameter("name a person, or --list, or --revoke ID")
+        raise typer.BadParameter("name a person or a client, or --list, or --revoke ID")
     settings = load(config)
     tokens, output = Tokens(settings.folder / settings.serve.tokens), Output(color=color)
     if person is not None:
-        known = _known(settings, person)
-        made = tokens.create(known.id, lifetime=None if days is None else timedelta(days=days))
+        kind: Holder = "client" if client else "person"
+        known = _client(settings, person) if client else _known(settings, person).id
+        made = tokens.create(known, kind=kind, lifetime=None if days is None else timedelta(days=days))
         if as_json:
-            output.document({"person": known.id, "token": made})
+            output.document({kind: known, "token": made})
             return
         output.line(made)
         Output(color=color, stream=typer.get_text_stream("stderr")).line(
@@ -126,8 +136,10 @@ def token(
     elif as_json:
         output.document({"tokens": [item.model_dump(exclude={"digest"}) for item in tokens.all()]})
     elif tokens.all():
-        rows = [(item.id, item.person, item.created, item.expires or "never") for item in tokens.all()]
-        output.table(("TOKEN", "PERSON", "CREATED", "EXPIRES"), rows)
+        rows = [
+            (item.id, item.person, item.kind, item.created, item.expires or "never") for item in tokens.all()
+        ]
+        output.table(("TOKEN", "OF", "KIND", "CREATED", "EXPIRES"), rows)
     else:
         output.line("No tokens.")
 
@@ -234,6 +246,20 @@ def _place(settings: Config, *, host: str | None, port: int | None) -> Place:
 # -- parts -------------------------------------------------------------------------------------------------
 
 
+def _decisions(settings: Config, ledger: Ledger, opened: ExitStack) -> Decisions | None:
+    """What answers programs, where the configuration names any."""
+    from guardrail.guard import Guardrail  # noqa: PLC0415
+    from guardrail.sealing import SealingKey  # noqa: PLC0415
+    from guardrail.service.parts import Decisions  # noqa: PLC0415
+
+    if not settings.clients:
+        return None
+    guard = opened.enter_context(Guardrail.from_config(settings, ledger=ledger))
+    return Decisions(
+        guard=guard, mark=SealingKey.read(settings.key_path).reference, lease=settings.serve.lease
+    )
+
+
 def _function(settings: Config) -> Any:
     from guardrail.resuming import load as load_function  # noqa: PLC0415
 
@@ -281,6 +307,15 @@ def _known(settings: Config, person: str) -> Person:
             "guardrail.toml declares nobody who may answer", fix=f"add a table [people.{person}] to it"
         )
     return settings.declared_people().person(person)
+
+
+def _client(settings: Config, name: str) -> str:
+    if name not in settings.clients:
+        raise ConfigError(
+            f"guardrail.toml knows no client {name!r}",
+            fix=f'add a table [clients.{name}] with agents = ["…"] to it',
+        )
+    return name
 
 
 def _log_key(path: Path | None, log: str, output: Output) -> None:

@@ -11,17 +11,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from guardrail.errors import ConfigError, Conflict, GuardrailError, InvalidArguments, LedgerUnavailable
-from guardrail.service import operations, requests
+from guardrail.service import authzen, calls, operations, requests
 from guardrail.service.limits import BODY, Limits, problem
 from guardrail.service.logs import Logged, event
 from guardrail.service.parts import Parts
+from guardrail.service.proposals import Proposals
 from guardrail.version import __version__
 
 _CODES: Final[Mapping[int, str]] = {
     400: "malformed", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method",
+    415: "content_type",
 }  # fmt: skip
 
 
@@ -41,8 +44,15 @@ def create_app(
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
         parts.delivery.start()
+        answering = parts.decisions
+        proposals = None if answering is None else Proposals(
+            answering.guard, mark=answering.mark, lease=answering.lease
+        )  # fmt: skip
+        app.state.proposals = proposals
         event("started", version=__version__)
         yield
+        if proposals is not None:
+            await proposals.close()
         ended = await anyio.to_thread.run_sync(parts.delivery.close)
         event("stopped", everything_told=ended)
 
@@ -54,6 +64,10 @@ def create_app(
     app.include_router(requests.router)
     app.include_router(operations.router)
     app.include_router(operations.open_router)
+    if parts.decisions is not None:
+        app.include_router(calls.router)
+        app.include_router(authzen.router)
+        app.include_router(authzen.open_router)
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)
     app.add_exception_handler(GuardrailError, _refused)
@@ -81,22 +95,31 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
             return problem(400, "refused", error.message, error.fix)
 
 
-async def _answered(_: Request, error: Exception) -> JSONResponse:
+async def _answered(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, StarletteHTTPException):
         raise error
     answer = problem(error.status_code, _CODES.get(error.status_code, "refused"), str(error.detail))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return answer
 
 
-async def _malformed(_: Request, error: Exception) -> JSONResponse:
-    """Which fields are wrong and how; not what stood there."""
+def _methods(request: Request) -> set[str]:
+    """What may be done at a path: several routes share one, and the framework names those of the first alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    """Which fields are wrong and how; not what stood there. AuthZEN calls that 400, the API 422."""
     if not isinstance(error, RequestValidationError):
         raise error
     found: list[Any] = list(error.errors())
     told = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found)
-    status = 404 if all(item["loc"][0] == "path" for item in found) else 422
-    return problem(status, "not_found" if status == 404 else "invalid", told)
+    if all(item["loc"][0] == "path" for item in found):
+        return problem(404, "not_found", told)
+    return problem(400 if request.url.path.startswith("/access/") else 422, "invalid", told)
 
 
 async def _broken(_: Request, __: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Limits: nothing behind them sees a request that is too large, too slow, or not of the type that it takes.
+"""Limits: nothing behind them sees a request that is too large or too slow.
 
 The body is read whole before anything else looks at the request, so that whoever verifies a signature has the raw
 bytes, and no handler waits for a client.
@@ -7,31 +7,38 @@ bytes, and no handler waits for a client.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY: Final = 65_536
 """Bytes of a request's body at the most."""
-_WITH_BODY: Final = {"POST", "PUT", "PATCH"}
 
 
 class Limits:
-    """Answers 413, 408 or 415 in place of an application.
+    """Answers 413 or 408 in place of an application.
 
     Args:
         app: the application.
         body: bytes of a body at the most.
         seconds: until when a body has to be there.
-        json: paths that begin so take `application/json` alone.
+        api: paths that begin with one of these are the API's.
     """
 
-    def __init__(self, app: ASGIApp, *, body: int = BODY, seconds: float = 10.0, json: str = "/v1") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        body: int = BODY,
+        seconds: float = 10.0,
+        api: tuple[str, ...] = ("/v1", "/access/v1"),
+    ) -> None:
         self._app = app
         self._body = body
         self._seconds = seconds
-        self._json = json
+        self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is within the limits."""
@@ -68,15 +75,11 @@ class Limits:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._body:
             return self._too_large(scope)
-        if scope["method"] in _WITH_BODY and scope["path"].startswith(self._json):
-            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != b"application/json":
-                return problem(415, "content_type", "the body has to be application/json")
         return None
 
     def _too_large(self, scope: Scope) -> JSONResponse:
         """413 (RFC 9110) for clients of the API; whoever posts to a channel is told that the post is no good."""
-        status = 413 if scope["path"].startswith(self._json) else 400
+        status = 413 if scope["path"].startswith(self._api) else 400
         return problem(status, "too_large", f"the body may have {self._body:,} bytes")
 
     async def _read(self, receive: Receive) -> bytes | None:
@@ -103,6 +106,26 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+class What(BaseModel):
+    """What is wrong, and what to do about it."""
+
+    code: str
+    message: str
+    fix: str
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    error: What
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
+}
+"""What the API document says of answers that are errors: any request may get one of these."""
 
 
 def problem(status: int, code: str, message: str, fix: str = "") -> JSONResponse:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import re
 import secrets
 import time
 import traceback
@@ -19,6 +20,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log: Final = logging.getLogger("guardrail.service")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -73,6 +75,8 @@ def event(name: str, **fields: Any) -> None:
 class Logged:
     """Logs every request, and gives every answer its id and the headers that keep browsers out.
 
+    A request that names an id of its own (`X-Request-ID`) keeps it.
+
     Args:
         app: the application. What it leaves in `scope["state"]` as `person` is logged.
     """
@@ -85,7 +89,9 @@ class Logged:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, began, status = secrets.token_hex(8), time.monotonic(), 500
+        asked = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+        number = asked[0] if len(asked) == 1 and _PLAIN.fullmatch(asked[0]) else secrets.token_hex(8)
+        began, status = time.monotonic(), 500
         scope.setdefault("state", {})
 
         async def answer(message: Message) -> None:

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from guardrail.errors import GuardrailError
 from guardrail.people import Person
 from guardrail.service.identity import authenticated, operates, parts_of
+from guardrail.service.limits import PROBLEMS
 from guardrail.service.logs import event
 from guardrail.service.parts import Parts
 from guardrail.service.strict import StrictRoute
 
-router: Final = APIRouter(prefix="/v1", tags=["operations"], route_class=StrictRoute)
+router: Final = APIRouter(prefix="/v1", tags=["operations"], route_class=StrictRoute, responses=PROBLEMS)
 open_router: Final = APIRouter(tags=["health"])
 
 Who = Annotated[Person, Depends(authenticated)]

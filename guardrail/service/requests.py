@@ -11,6 +11,7 @@ from guardrail.approvals import Answer, Approval, ApprovalState
 from guardrail.errors import Conflict
 from guardrail.people import Person
 from guardrail.service.identity import authenticated, parts_of
+from guardrail.service.limits import PROBLEMS
 from guardrail.service.logs import event
 from guardrail.service.parts import Parts
 from guardrail.service.strict import StrictRoute
@@ -19,7 +20,9 @@ CHANNEL: Final = "http"
 _REVEALED: Final = "revealed"
 """The note about who has seen the masked arguments of a request."""
 _MOST_PEOPLE: Final = 100
-router: Final = APIRouter(prefix="/v1/requests", tags=["requests"], route_class=StrictRoute)
+router: Final = APIRouter(
+    prefix="/v1/requests", tags=["requests"], route_class=StrictRoute, responses=PROBLEMS
+)
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Who = Annotated[Person, Depends(authenticated)]

@@ -1,4 +1,4 @@
-"""Bodies are read strictly: a key that stands twice, NaN, or too large an integer is refused, not guessed at."""
+"""Bodies are JSON, read strictly: a key that stands twice, NaN, too large an integer is refused, not guessed at."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if request.method == "POST" and kind != "application/json":
+                raise HTTPException(415, "the body has to be application/json")
             return await handler(_StrictRequest(request.scope, request.receive))
 
         return handle

@@ -1,0 +1,286 @@
+"""Calls whose tools run elsewhere: each walks the line here and, once it is admitted, waits for whoever runs it.
+
+To the line this is a tool like any other. Its `invoke` hands out the arguments that were judged, together with a
+lease, and awaits what became of them. Whoever runs the tool has until the end of the lease to say so, else nobody
+knows how it ended, and the call is `unknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
+from typing import Any, Final, Literal
+
+from guardrail.calls import Call
+from guardrail.errors import Conflict, LedgerUnavailable
+from guardrail.execution import Attempt
+from guardrail.guard import Guardrail
+from guardrail.ledger.rows import CallState
+from guardrail.outcomes import Outcome, Status
+
+MOST: Final = 10_000
+"""Calls that are walked or run at once, for one instance."""
+_LOOK: Final = 0.25
+"""Seconds between two looks at a request that people may answer in another process."""
+_RUNNING: Final = Outcome(status="blocked", heading="RUNNING")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A call that somebody wants to run.
+
+    Attributes:
+        call: what is proposed.
+        client: who proposes it.
+        attempt: by which a client that heard no answer asks for it again; empty = it does not. Whoever says
+            another one hears that the call is running, so that two workers never run one call.
+        validate: checks arguments that were changed on the way as the first ones were.
+    """
+
+    call: Call
+    client: str
+    attempt: str
+    validate: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """A call that was admitted: run the tool, with these arguments, and say how that ended.
+
+    Attributes:
+        call: as it was judged: an obligation or a person may have changed its arguments.
+        lease: has to be shown by whoever says how it ended.
+        ends: when the lease does.
+    """
+
+    call: Call
+    lease: str
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a tool ended, as whoever ran it says.
+
+    Attributes:
+        how: `did_not_run`: it was never started; its budgets are given back.
+        result: what it returned, as a JSON value.
+        message: what it raised, or why it did not run.
+    """
+
+    how: Literal["returned", "raised", "did_not_run"]
+    result: Any = None
+    message: str = ""
+
+
+class Failed(Exception):
+    """The tool raised, where it ran."""
+
+
+class NotRun(Exception):
+    """The tool was not started."""
+
+
+class LeaseEnded(Exception):
+    """Nobody has said how the tool ended."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody has said within the lease how it ended")
+
+
+_STATUS: Final[Mapping[type[BaseException], Status]] = {
+    Failed: "raised", NotRun: "blocked", LeaseEnded: "unknown",
+}  # fmt: skip
+
+
+class _Walk:
+    """One proposal on its way."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        loop = asyncio.get_running_loop()
+        self.proposal = proposal
+        self.leased: asyncio.Future[Leased] = loop.create_future()
+        self.ended: asyncio.Future[Ended] = loop.create_future()
+        self.task: asyncio.Task[Outcome]
+        self.limit: asyncio.Timeout | None = None
+
+    async def answer(self) -> Leased | Outcome:
+        """What came of it first: it was admitted, or its walk is over."""
+        waited: list[asyncio.Future[Any]] = [self.task, self.leased]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        return self.leased.result() if self.leased.done() else self.task.result()
+
+
+class Proposals:
+    """The calls that were proposed to one instance; all of it belongs to one event loop.
+
+    Args:
+        guard: judges, admits and records.
+        mark: a keyed digest of a text, the same in every instance: what a lease is known by.
+        lease: seconds that whoever runs a tool has until he says how it ended.
+    """
+
+    def __init__(self, guard: Guardrail, *, mark: Callable[[str], str], lease: float) -> None:
+        self.guard = guard
+        self._mark = mark
+        self._seconds = lease
+        self._walks: dict[str, _Walk] = {}
+        self._leased: dict[str, _Walk] = {}
+
+    async def propose(self, proposal: Proposal, *, wait: float = 0.0) -> Leased | Outcome:
+        """Walk the line: up to the admission, or to where it ends before that.
+
+        Args:
+            proposal: what is proposed.
+            wait: seconds to wait in place while people decide.
+
+        Raises:
+            LedgerUnavailable: too many calls are under way.
+        """
+        until = time.monotonic() + wait
+        while True:
+            answer = await self._propose(proposal)
+            if isinstance(answer, Leased) or answer.heading != "WAITING" or not answer.approval:
+                return answer
+            if not await self._decided(answer.approval, until):
+                return answer
+
+    async def settle(
+        self, reference: str, client: str, lease: str, said: Ended
+    ) -> tuple[Call, Outcome] | CallState:
+        """Say how a tool ended; saying it again changes nothing.
+
+        Returns:
+            What ran, and the outcome as it may be handed on; or, where this instance does not hold the call (it was
+            started anew since, or the lease is over), the state that the call has now.
+
+        Raises:
+            Conflict: there is no such call, or another instance holds it, or the lease is not its own.
+        """
+        walk = self._leased.get(reference)
+        if walk is None:
+            key = self.guard.ledger.call(reference).key
+            self._check(key, client, lease)
+            return await asyncio.to_thread(self._resolve, reference, client, said)
+        judged = walk.leased.result().call
+        self._check(judged.key, client, lease)
+        if not walk.ended.done():
+            walk.ended.set_result(said)
+        return judged, await asyncio.shield(walk.task)
+
+    async def renew(self, reference: str, client: str, lease: str) -> datetime:
+        """Let a lease run anew, for a tool that takes long; answers when it ends then.
+
+        Raises:
+            Conflict: this instance does not hold the call, the lease is not its own, or it is over.
+        """
+        walk = self._leased.get(reference)
+        if walk is None or walk.limit is None or walk.limit.expired() or walk.ended.done():
+            raise Conflict("this call is not running here", fix="ask how it stands, and settle it")
+        self._check(walk.leased.result().call.key, client, lease)
+        walk.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        return self._end()
+
+    async def close(self) -> None:
+        """End: calls that are under way are cut, and those that were admitted read `unknown`."""
+        tasks = [walk.task for walk in self._walks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- parts ---------------------------------------------------------------------------------------
+
+    async def _propose(self, proposal: Proposal) -> Leased | Outcome:
+        key = proposal.call.key
+        walk = self._walks.get(key)
+        if walk is None:
+            if len(self._walks) >= MOST:
+                raise LedgerUnavailable(
+                    f"{MOST} calls are under way here", fix="try again, or ask another instance"
+                )
+            walk = self._walks[key] = _Walk(proposal)
+            walk.task = asyncio.create_task(self._walk(walk))
+        elif not proposal.attempt or proposal.attempt != walk.proposal.attempt:
+            return _RUNNING
+        return await walk.answer()
+
+    async def _walk(self, walk: _Walk) -> Outcome:
+        proposal = walk.proposal
+        reference = ""
+
+        async def elsewhere(judged: Call) -> Any:
+            nonlocal reference
+            nonce = secrets.token_hex(8)
+            reference = judged.reference
+            self._leased[reference] = walk
+            lease = f"{nonce}{self._proof(judged.key, proposal.client, nonce)}"
+            try:
+                async with asyncio.timeout(self._seconds) as walk.limit:
+                    walk.leased.set_result(Leased(call=judged, lease=lease, ends=self._end()))
+                    said = await walk.ended
+            except TimeoutError:
+                raise LeaseEnded from None
+            return _told(said)
+
+        attempt = Attempt(
+            call=proposal.call,
+            invoke=elsewhere,
+            validate=proposal.validate,
+            status=lambda error: _STATUS.get(type(error), "unknown"),
+        )
+        try:
+            return await self.guard.perform_async(attempt, waiting="answer")
+        finally:
+            self._walks.pop(proposal.call.key, None)
+            self._leased.pop(reference, None)
+
+    async def _decided(self, approval: str, until: float) -> bool:
+        """Whether people have decided by then."""
+        ledger = self.guard.ledger
+        while await asyncio.to_thread(ledger.is_pending, approval):
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            await ledger.wait_for_answers_async(min(_LOOK, left))
+        return True
+
+    def _resolve(self, reference: str, client: str, said: Ended) -> CallState:
+        """What this says of a call whose end was not seen: it ran, or it did not."""
+        call = self.guard.ledger.call(reference)
+        if call.state == "started":
+            raise Conflict(
+                "another instance of the service holds this call",
+                fix="send it to the instance that leased it",
+            )
+        if call.state != "unknown":
+            return call.state
+        self.guard.ledger.resolve(call.key, ran=said.how != "did_not_run", by=f"client:{client}")
+        return self.guard.ledger.call(reference).state
+
+    def _check(self, key: str, client: str, lease: str) -> None:
+        nonce, proof = lease[:16], lease[16:]
+        if not compare_digest(proof.encode(), self._proof(key, client, nonce).encode()):
+            raise Conflict(
+                "this is not the lease of this call", fix="show the one that came with its admission"
+            )
+
+    def _proof(self, key: str, client: str, nonce: str) -> str:
+        return self._mark(f"lease {nonce} {key} {client}")
+
+    def _end(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._seconds)
+
+
+def _told(said: Ended) -> Any:
+    match said.how:
+        case "returned":
+            return said.result
+        case "raised":
+            raise Failed(said.message)
+        case "did_not_run":
+            raise NotRun(said.message)
