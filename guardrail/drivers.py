@@ -27,6 +27,7 @@ from guardrail.execution import Attempt, execute, execute_async, is_inside
 from guardrail.outcomes import Outcome
 from guardrail.releasing import repeated
 from guardrail.runtime import INSIDE, line
+from guardrail.spans import LineSpan
 from guardrail.steps import AwaitApproval, Decide, Execute, Join, Line, Review, Step
 from guardrail.walks import Surroundings, Waiting, Walk, late, lost
 
@@ -42,7 +43,8 @@ def drive(guard: Surroundings, attempt: Attempt, waiting: Waiting = "wait") -> O
     Raises:
         Suspended: people have to decide, and `waiting` is `suspend`.
     """
-    return _Blocking(guard, attempt, waiting).walk(line(attempt))
+    with LineSpan(attempt.call, guard.ledger, waits=waiting == "wait") as span:
+        return _Blocking(guard, attempt, waiting, span).walk(line(attempt))
 
 
 async def drive_async(guard: Surroundings, attempt: Attempt, waiting: Waiting = "wait") -> Outcome:
@@ -51,7 +53,8 @@ async def drive_async(guard: Surroundings, attempt: Attempt, waiting: Waiting = 
     Raises:
         Suspended: people have to decide, and `waiting` is `suspend`.
     """
-    return await _Asynchronous(guard, attempt, waiting).walk(line(attempt))
+    with LineSpan(attempt.call, guard.ledger, waits=waiting == "wait") as span:
+        return await _Asynchronous(guard, attempt, waiting, span).walk(line(attempt))
 
 
 class _Blocking(Walk):
@@ -59,7 +62,7 @@ class _Blocking(Walk):
         try:
             step = next(steps)
             while True:
-                step = steps.send(self.perform(step))
+                step = steps.send(self.perform(step) if self.span.is_idle else self.traced(step))
         except StopIteration as stop:
             return self.ended(stop.value)
         finally:
@@ -67,6 +70,11 @@ class _Blocking(Walk):
             if (settle := self.unfinished("unknown", "the walk was cut")) is not None:
                 self.settle(settle)
             self.leave(None)
+
+    def traced(self, step: Step) -> Any:
+        with self.span.step(step) as span:
+            span.answer = self.perform(step)
+            return span.answer
 
     def perform(self, step: Step) -> Any:
         match step:
@@ -150,7 +158,7 @@ class _Asynchronous(Walk):
         try:
             step = next(steps)
             while True:
-                step = steps.send(await self.perform(step))
+                step = steps.send(await (self.perform(step) if self.span.is_idle else self.traced(step)))
         except StopIteration as stop:
             return self.ended(stop.value)
         finally:
@@ -158,6 +166,11 @@ class _Asynchronous(Walk):
             if (settle := self.unfinished("unknown", "the walk was cut")) is not None:
                 await self.settle(settle)
             self.leave(None)
+
+    async def traced(self, step: Step) -> Any:
+        with self.span.step(step) as span:
+            span.answer = await self.perform(step)
+            return span.answer
 
     async def perform(self, step: Step) -> Any:
         match step:

@@ -31,9 +31,11 @@ from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
 from guardrail.saying import Saying
 from guardrail.settings import ToolSettings
-from guardrail.telemetry import CallSpan
+from guardrail.spans import LineSpan
+from guardrail.telemetry import measures, names
+from guardrail.version import __version__
 from guardrail.voting import Voting
-from guardrail.walks import Surroundings, Suspended, Waiting, lost
+from guardrail.walks import Surroundings, Waiting, lost
 from guardrail.wrapping import guarded
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -122,6 +124,7 @@ class Guardrail(Saying):
         self._surroundings = Surroundings(
             ledger=ledger, flights=self.flights, judge=self.judge, buffered=outcome == "buffered"
         )
+        measures.POLICY.watch(self, _policy_of)
         self._attributes, self._principals = dict(agents or {}), dict(principals or {})
         self._agents: dict[tuple[str, ...], Agent] = {}
         self._started: set[tuple[str, str]] = set()
@@ -332,14 +335,7 @@ class Guardrail(Saying):
         Raises:
             Suspended: people have to decide, and `waiting` is `suspend`.
         """
-        with CallSpan(attempt.call) as span:
-            try:
-                outcome = drive(self._surroundings, attempt, waiting)
-            except Suspended:
-                span.waits()
-                raise
-            span.ended(outcome)
-            return outcome
+        return drive(self._surroundings, attempt, waiting)
 
     async def perform_async(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
         """Walk the whole line in this task.
@@ -347,14 +343,7 @@ class Guardrail(Saying):
         Raises:
             Suspended: people have to decide, and `waiting` is `suspend`.
         """
-        with CallSpan(attempt.call) as span:
-            try:
-                outcome = await drive_async(self._surroundings, attempt, waiting)
-            except Suspended:
-                span.waits()
-                raise
-            span.ended(outcome)
-            return outcome
+        return await drive_async(self._surroundings, attempt, waiting)
 
     # --- what cannot be stated as a call --------------------------------------------------------------
 
@@ -388,6 +377,11 @@ class Guardrail(Saying):
         except LedgerError as error:
             reasons += (lost(error),)
         outcome = Outcome(status="blocked", heading="DENIED", reasons=reasons)
-        with CallSpan(call) as span:
-            span.ended(outcome)
+        with LineSpan(call, unknown=code == "tool.unknown") as span:
+            span.refused(decision, outcome)
         return call, outcome
+
+
+def _policy_of(guard: Guardrail) -> measures.Figures:
+    told = {names.REVISION: guard.policy.revision, names.MODE: guard.mode, names.VERSION: __version__}
+    return [(1, told)]

@@ -7,6 +7,7 @@ still the ones: where somebody else was faster, it is judged again. Nothing here
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,14 +17,15 @@ import orjson
 from guardrail.approvals import Answer, Approval, Consent, Judged, Vote, check_floor, digest_of
 from guardrail.calls import Call
 from guardrail.decisions import Ask
-from guardrail.errors import Conflict, Overtaken
+from guardrail.errors import Conflict, GuardrailError, Overtaken
 from guardrail.hidden import Hidden
 from guardrail.ledger import Ledger
 from guardrail.ledger.figures import seconds_to_decide
 from guardrail.people import People, Person
 from guardrail.scopes import Remembered
 from guardrail.standing import ApprovalPolicy, Question, Standby
-from guardrail.telemetry import decided
+from guardrail.telemetry import measures
+from guardrail.telemetry.votes import VoteSpan
 
 MAX_ROUNDS: Final = 64
 """How often one vote is judged anew because others were faster; each of them has voted, so this ends."""
@@ -92,19 +94,28 @@ class Voting:
         Raises:
             Conflict: there is no such request, it is decided already (by whom), or this person may not answer (why).
         """
-        who = self.people.person(person)
+        with VoteSpan(approval, answer, channel) as span:
+            if span.is_recording:
+                with suppress(GuardrailError):  # nothing depends on it
+                    span.about(self._ledger.asked_from(approval))
+            voted = self._voted(approval, self.people.person(person), answer, channel, reason, opened=opened)
+            span.counted(voted)
+        if (seconds := seconds_to_decide(voted)) is not None:
+            measures.decided(voted.state, channel=channel, opened=opened, seconds=seconds)
+        return voted
+
+    def _voted(
+        self, approval: str, who: Person, answer: Answer, channel: str, reason: str, *, opened: bool
+    ) -> Approval:
         for _ in range(MAX_ROUNDS):
             found = self._open_to(approval, who)
             judged = self._judged(found, who, answer, channel)
             try:
-                voted = self._ledger.vote(
+                return self._ledger.vote(
                     approval, who.id, answer, channel=channel, reason=reason, opened=opened, judged=judged
                 )  # fmt: skip
             except Overtaken:
                 continue
-            if (seconds := seconds_to_decide(voted)) is not None:
-                decided(voted.state, channel=channel, opened=opened, seconds=seconds)
-            return voted
         raise Conflict(f"{approval} is voted on by too many at once", fix="vote again")
 
     def edit(

@@ -16,6 +16,7 @@ from guardrail.judging import Judge
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome, Status
 from guardrail.provenance import Source
+from guardrail.spans import LineSpan
 from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Review, Reviewed
 
 Waiting = Literal["wait", "suspend", "answer"]
@@ -55,10 +56,11 @@ class Surroundings:
 class Walk:
     """What both drivers share: the bookkeeping around one walk of the line."""
 
-    def __init__(self, guard: Surroundings, attempt: Attempt, waiting: Waiting) -> None:
+    def __init__(self, guard: Surroundings, attempt: Attempt, waiting: Waiting, span: LineSpan) -> None:
         self.guard = guard
         self.attempt = attempt
         self.waiting = waiting
+        self.span = span
         self._entered: list[str] = []
         self._running: tuple[Call, Ticket] | None = None
 
@@ -113,6 +115,7 @@ class Walk:
     def waits(self, step: AwaitApproval) -> bool:
         """Whether to wait in place; suspends where that is how this driver waits."""
         if self.waiting == "suspend":
+            self.span.suspended()
             raise Suspended(step.approval, step.call)
         return self.waiting == "wait"
 
@@ -134,6 +137,7 @@ class Walk:
     def ended(self, outcome: Outcome) -> Outcome:
         """Give the outcome to whoever joined, and a cancellation back to whoever cancelled."""
         self.leave(outcome)
+        self.span.ended(outcome)
         if outcome.error is not None and not isinstance(outcome.error, Exception):
             raise outcome.error
         return outcome

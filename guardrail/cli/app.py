@@ -16,6 +16,7 @@ from guardrail.cli import (
     demo,
     doctor,
     erasing,
+    exporting,
     exports,
     outputs,
     packages,
@@ -61,12 +62,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def guardrail(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  typer reads it
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Validate, bound, approve and record every tool call of your AI agents, before it happens."""
+    context.call_on_close(exporting.begin())
 
 
 _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from guardrail.cli.exporting import is_installed, wanted
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
 from guardrail.errors import ConfigError, GuardrailError, LedgerUnavailable
@@ -93,6 +94,25 @@ def _surroundings() -> Iterator[Sign]:
         yield Sign(
             about="environment", state="warning", fix="unset RUST_BACKTRACE where agents run",
             text="RUST_BACKTRACE is set: a panic of the Rego interpreter takes long and shows its innards",
+        )  # fmt: skip
+    yield from _telemetry()
+
+
+def _telemetry() -> Iterator[Sign]:
+    """What the environment asks for; nothing where it asks for nothing."""
+    try:
+        traces, metrics = wanted("TRACES"), wanted("METRICS")
+    except ConfigError as error:
+        yield Sign(about="telemetry", state="error", text=error.message, fix=error.fix)
+        return
+    if (traces, metrics) == ("none", "none"):
+        return
+    if is_installed():
+        yield Sign(about="telemetry", state="ok", text=f"commands export spans: {traces}, metrics: {metrics}")
+    else:
+        yield Sign(
+            about="telemetry", state="warning", fix="pip install 'guardrail-runtime[otel]'",
+            text="OTEL_ variables ask for spans or metrics, and the SDK is not installed: commands export none",
         )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from guardrail.ledger.rows import BudgetRow, CallRow, CallState, RunRow
 from guardrail.ledger.writes import CallWrite, about
 from guardrail.outcomes import Heading, Status
 from guardrail.sealing import Sealed, SealingKey
+from guardrail.telemetry import contexts
 
 if TYPE_CHECKING:
     from guardrail.ledger.transaction import Transaction
@@ -54,6 +55,7 @@ class Admitting(CallWrite):
             )
         self.write = write
         self.asking = asking
+        self.trace = contexts.current() if write.decision.effect == "ask" else ""
         self.scopes = tuple([reservation.scope for reservation in write.reservations])
         detail = {
             "given": orjson.Fragment(write.given), "decision": write.decision, "reservations": write.reservations

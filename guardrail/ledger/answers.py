@@ -142,6 +142,10 @@ class Answers:
         """
         return self._reader.approval(approval)
 
+    def asked_from(self, approval: str) -> str:
+        """The W3C `traceparent` of the call that people were asked about; empty where nobody traced it."""
+        return self._reader.asked_from(approval)
+
     def latest_approval(self, key: str) -> Approval | None:
         """The request that counts for the call with this key, as it is stored; None where nobody was asked."""
         return self._reader.latest_approval(key)

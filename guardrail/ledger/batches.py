@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ _UNANSWERED: Final = object()
 
 
 class Item:
-    """One write on its way, and where its answer goes."""
+    """One write on its way, and where its answer goes; `since` is when it was asked for (monotonic, in seconds)."""
 
-    __slots__ = ("answer", "error", "forsaken", "future", "write")
+    __slots__ = ("answer", "error", "forsaken", "future", "since", "write")
 
     def __init__(self, write: Write, future: asyncio.Future[Any] | None = None) -> None:
         self.write = write
@@ -24,6 +25,7 @@ class Item:
         self.answer: Any = _UNANSWERED
         self.error: Exception | None = None
         self.forsaken = False
+        self.since = time.monotonic()
 
     def failure(self) -> Exception | None:
         """Why there is no answer, if there is none."""

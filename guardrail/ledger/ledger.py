@@ -26,6 +26,7 @@ from guardrail.ledger.findings import Verification
 from guardrail.ledger.granting import DIRECT, Asking
 from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
+from guardrail.ledger.measured import watch
 from guardrail.ledger.migrations import bring_up
 from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
@@ -116,6 +117,7 @@ class Ledger(Answers):
                 database.close()
                 raise
         writer = Writer(database, found, lease=lease, clock=clock)
+        watch(database, writer, clock)
         reader = Reader(database, found, writer, clock)
         emissions = Emissions(database, writer, found)
         return cls(database, found, writer, reader, Outbox(database, writer, clock), emissions, asking)

@@ -23,6 +23,7 @@ from guardrail.ledger.controls import find_call
 from guardrail.ledger.granting import grant_of
 from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
+from guardrail.ledger.measured import asked_from
 from guardrail.ledger.migrations import revision
 from guardrail.ledger.notes import recall
 from guardrail.ledger.observations import observations
@@ -209,6 +210,11 @@ class Reader:
         if found is None:
             raise Conflict(f"there is no approval {number!r}", fix="list them with 'guardrail approvals'")
         return bool(found[0] == "pending" and found[1] > rfc3339(self._clock()))
+
+    def asked_from(self, approval: str) -> str:
+        """From which trace people were asked."""
+        with self._database.reading() as connection:
+            return asked_from(connection, approval)
 
     def latest_approval(self, key: str) -> Approval | None:
         """The request that counts for a call."""

@@ -295,6 +295,8 @@ def _new(
 def _note(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, **fields: Any) -> int:
     """Record that people are asked about this call; answers the record's number."""
     run.totals["asked"] += 1
+    if write.trace:
+        fields["traceparent"] = write.trace
     sealed = tx.seal({**write.detail, "arguments": orjson.Fragment(write.call.body)})
     if row is None or row.state in ("asked", "denied", "blocked"):
         row = write.entered(tx, row, "asked")

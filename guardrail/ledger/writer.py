@@ -34,6 +34,7 @@ from guardrail.ledger.transaction import Transaction
 from guardrail.ledger.turns import Turns
 from guardrail.ledger.writes import Write
 from guardrail.sealing import SealingKey
+from guardrail.telemetry import measures
 
 RIDE: Final = 0.02
 """How long a buffered outcome waits for company, in seconds."""
@@ -73,6 +74,12 @@ class Writer:
     def is_closed(self) -> bool:
         """Whether nothing can be written any more."""
         return self._closed
+
+    @property
+    def waiting(self) -> list[Item]:
+        """What waits for a commit now."""
+        with self._bell:
+            return [*self._batch.items, *(item for _, item in self._later)]
 
     def pause(self) -> None:
         """Before a fork: finish, close every connection, hold everything back."""
@@ -317,6 +324,7 @@ class Writer:
 
     def _fail(self, items: list[Item], error: Exception) -> None:
         """These were not written. An outcome among them is lost: its call reads `unknown` from now on."""
+        measures.lost(len(items))
         for item in items:
             item.error = self._translated(error)
             self.memory.over(item.write.ends)
@@ -368,7 +376,7 @@ class Writer:
             self.memory.is_exact = False
             return
         tx.store()
-        self._finish(tx)
+        self._finish(tx, len(items))
         for item in items:
             if item.forsaken:
                 self._release(item)
@@ -376,10 +384,12 @@ class Writer:
             with self._bell:
                 self._start()  # it keeps the lease alive
 
-    def _finish(self, tx: Transaction) -> None:
+    def _finish(self, tx: Transaction, writes: int) -> None:
         """Commit what is stored, and let everybody see it."""
         began = time.perf_counter()
         # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
         self._database.commit(check=bool(tx.started) or not tx.ended)
-        self._is_slow = time.perf_counter() - began > SLOW
+        taken = time.perf_counter() - began
+        self._is_slow = taken > SLOW
+        measures.commit(writes, taken)
         tx.publish()

@@ -20,6 +20,7 @@ from guardrail.service.limits import BODY, Limits, problem
 from guardrail.service.logs import Logged, event
 from guardrail.service.parts import Parts
 from guardrail.service.proposals import Proposals
+from guardrail.service.traced import Traced
 from guardrail.version import __version__
 
 _CODES: Final[Mapping[int, str]] = {
@@ -56,9 +57,13 @@ def create_app(
         ended = await anyio.to_thread.run_sync(parts.delivery.close)
         event("stopped", everything_told=ended)
 
+    # FastAPI's own telemetry tells paths, queries and the words of exceptions: `Traced` stands in its place.
     app = FastAPI(
         title="guardrail", version=__version__, lifespan=running, docs_url=None, redoc_url=None,
         openapi_url="/v1/openapi.json",
+        telemetry={
+            "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+        },
     )  # fmt: skip
     app.state.parts = parts
     app.include_router(requests.router)
@@ -74,7 +79,7 @@ def create_app(
     app.add_exception_handler(StarletteHTTPException, _answered)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _broken)
-    return Logged(Limits(app, body=body, seconds=seconds))
+    return Traced(Logged(Limits(app, body=body, seconds=seconds)))
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

@@ -109,13 +109,13 @@ class Logged:
         finally:
             client = scope.get("client")
             event(
-                "request", id=number, method=scope["method"], route=_route(scope), status=status,
+                "request", id=number, method=scope["method"], route=route_of(scope), status=status,
                 ms=round((time.monotonic() - began) * 1000, 1), person=scope["state"].get("person"),
                 client=client[0] if client else None,
             )  # fmt: skip
 
 
-def _route(scope: Scope) -> str | None:
+def route_of(scope: Scope) -> str | None:
     """The path as the API declares it; None where it declares none: what a client wrote there is not logged."""
     route = scope.get("route")
     path: str | None = getattr(route, "path", None)

@@ -222,7 +222,7 @@ def test_nothing_masked_is_found_in_any_record_span_or_slack_body(
 ):
     spans, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    monkeypatch.setattr("guardrail.telemetry._TRACER", provider.get_tracer("guardrail"))
+    monkeypatch.setattr("guardrail.spans._TRACER", provider.get_tracer("guardrail"))
 
     def judged(given: PolicyInput) -> Decision:
         told = json.dumps(given.call.arguments, ensure_ascii=False)
