@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
 VALIDATORS := .venv-validators
 RAY := .venv-ray
+OPA := github.com/open-policy-agent/opa@v1.22.2
 PIP := -m pip --disable-pip-version-check --quiet
 
 # A lock file is whole: with --no-deps nothing is resolved again, whatever has been published since.
@@ -29,10 +30,19 @@ setup: $(READY) ## the virtual environment, from requirements.lock
 demo: $(READY) ## three agents, guarded: allowed, denied, approved, halted, crashed; leaves guardrail-demo/
 	@$(BIN)/guardrail demo $(ARGS)
 
-test: $(READY) ## all the tests
+test: $(READY) opa ## all the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-soak: $(READY) ## the long campaigns of the same tests (500 kills, hours of racing)
+# Tests that need an OPA server are skipped where there is neither opa nor Go, and say so.
+opa: ## a real OPA for the tests: that on PATH, else built into .tools with Go (two minutes, once)
+	@command -v opa >/dev/null 2>&1 || test -x .tools/opa || ! command -v go >/dev/null 2>&1 || { \
+	  echo "Building $(OPA) (about two minutes) …"; \
+	  GOBIN="$$PWD/.tools" go install $(OPA) || echo "OPA was not built: tests that need it are skipped"; }
+
+engines: $(READY) opa ## write docs/engines.md: how OPA and the embedded interpreter compare
+	@$(BIN)/python tests/opa/engines.py $(ARGS)
+
+soak: $(READY) opa ## the long campaigns of the same tests (500 kills, hours of racing)
 	@GUARDRAIL_SOAK=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
 
 lint: $(READY) ## format and lint
@@ -81,7 +91,7 @@ ray: $(RAY)/.ready ## the tests of replays on a Ray cluster, which needs 200 MB 
 
 lock: $(READY) ## resolve the lock files anew (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --extra export --extra langgraph --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
+	  --extra export --extra langgraph --extra opa --extra serve --extra slack --group dev pyproject.toml -o requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --extra langgraph --group dev --group agentdojo pyproject.toml -o examples/requirements-agentdojo.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
@@ -90,9 +100,9 @@ lock: $(READY) ## resolve the lock files anew (needs uv)
 	  -c requirements.lock --extra ray --extra export --extra langgraph --extra serve --extra slack --group dev pyproject.toml \
 	  -o tests/replay/requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  -c requirements.lock --extra otel --extra serve --extra slack pyproject.toml -o examples/deploy/requirements.lock
+	  -c requirements.lock --extra opa --extra otel --extra serve --extra slack pyproject.toml -o examples/deploy/requirements.lock
 
 clean: ## everything that can be made again
 	rm -rf $(VENV) $(DOJO) $(VALIDATORS) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup demo test soak lint types format bench agentdojo validators ray lock clean
+.PHONY: help setup demo test soak lint types format bench opa engines agentdojo validators ray lock clean

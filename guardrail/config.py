@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Collection, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -37,6 +37,7 @@ from guardrail.ledger import Ledger
 from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
 from guardrail.names import Names
+from guardrail.opa_settings import OpaSettings
 from guardrail.output_settings import OutputSettings
 from guardrail.outputs import ConfiguredCheck
 from guardrail.people import People
@@ -62,6 +63,10 @@ from guardrail.settings import (
 from guardrail.slack_settings import SlackSettings
 from guardrail.standing import ApprovalPolicy
 from guardrail.voting import Voting
+
+if TYPE_CHECKING:
+    from guardrail.opa.policy import OpaPolicy
+    from guardrail.rego import RegoPolicy
 
 Mode = Literal["enforce", "observe"]
 """`observe` decides and records, and enforces nothing but halts."""
@@ -91,6 +96,7 @@ class Config(BaseSettings):
         strict: refuse to wrap what has tools that cannot be guarded.
         ledger: where everything is written.
         policies: the Rego policies.
+        opa: the OPA server that decides by them; None = they decide in this process.
         masking: what nothing may show.
         agents: agent → its boundary and attributes.
         tools: `server/name` → what the operator says of the tool.
@@ -114,6 +120,7 @@ class Config(BaseSettings):
     strict: Annotated[bool, BeforeValidator(yes_or_no)] = False
     ledger: LedgerSettings = LedgerSettings()
     policies: PolicySettings = PolicySettings()
+    opa: OpaSettings | None = None
     masking: MaskingSettings = MaskingSettings()
     agents: dict[str, AgentSettings] = {}
     tools: Annotated[
@@ -163,6 +170,19 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment for the three settings that it may set, then what is given."""
         return _Environment(settings_cls), init_settings
+
+    @model_validator(mode="after")
+    def _falls_back_on_something(self) -> Self:
+        if (
+            self.opa is not None
+            and self.opa.fallback
+            and self.policies.picked is None
+            and not self.policies.paths
+        ):
+            raise ValueError(
+                "opa.fallback: expected policies under [policies] that decide in place of the server"
+            )
+        return self
 
     @model_validator(mode="after")
     def _delegates_exist(self) -> Self:
@@ -220,6 +240,20 @@ class Config(BaseSettings):
         if self.policies.packs is None and picked is not None and "outputs" in self.model_fields_set:
             picked = (*picked, "outputs")
         return Bundle.from_directory(*paths, packs=picked) if paths else None
+
+    def rego_policy(self) -> RegoPolicy | OpaPolicy | None:
+        """Who decides by Rego: the OPA server, or the policies in this process; None = nobody.
+
+        Raises:
+            ConfigError: what the server needs is not there.
+            PolicyError: the policies cannot be used.
+        """
+        bundle, observe = self.bundle(), self.policies.observe
+        if self.opa is not None:
+            return self.opa.policy(self.folder, bundle, observe)
+        from guardrail.rego import RegoPolicy  # noqa: PLC0415  the Rego interpreter: who asks OPA needs none
+
+        return None if bundle is None else RegoPolicy(bundle, observe=observe, limit=self.policies.limit)
 
     def boundaries(self) -> Boundaries:
         """The boundaries of all agents of the file.

@@ -86,7 +86,7 @@ class AsyncJudgedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As `JudgedTransport.handle_request`."""
-        known = _known(request.url)
+        known = await asyncio.to_thread(_known, request.url)  # a policy may wait for a server
         host, port = _place(request.url)
         found = known or await asyncio.to_thread(self._resolve, host, port)
         pinned = _pinned(request, _fit(host, found, self._private))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast, get_args
 
 from guardrail.outputs.check import CHECK_NAME
@@ -30,6 +30,10 @@ ReasonCode = Literal[
     "policy.error",  # the engine raised
     "policy.timeout",  # the answer came too late
     "policy.panic",  # the engine broke
+    "policy.unreachable",  # the policy server could not be asked, or the connection was lost
+    "policy.refused",  # the policy server answers, but not this question: its status says no
+    "policy.redirected",  # the policy server sends elsewhere, which nobody has named
+    "policy.oversized",  # the answer of the policy server is larger than what is read
     "obligation.failed",  # what was to be done to the call cannot be done
     "halted",  # a halt switch is on
     "budget",  # a budget is used up
@@ -116,6 +120,39 @@ class Obligation:
         return {"name": self.name, "value": self.value}
 
 
+Sameness = Literal["same", "other", "unknown"]
+"""Whether a policy server decides by the bundle that is known here, as far as it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Which back end has answered, where a policy asks another process.
+
+    Attributes:
+        by: the server, in its place the `embedded` interpreter, or nobody.
+        decision_id: what the server calls the decision in its own log; empty = it keeps none.
+        bundles: name → revision of each bundle that the server decides by, as it says.
+        bundle: whether that is the bundle that is stored with the policy.
+        why: where the server has not answered: what was wrong with it.
+    """
+
+    by: Literal["opa", "embedded", "nobody"]
+    decision_id: str = ""
+    bundles: Mapping[str, str] = field(default_factory=dict[str, str])
+    bundle: Sameness = "unknown"
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in records."""
+        return {
+            "by": self.by,
+            "decision_id": self.decision_id,
+            "bundles": dict(self.bundles),
+            "bundle": self.bundle,
+            "why": self.why,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What is to happen with one call, and why.
@@ -128,6 +165,7 @@ class Decision:
         mask: JSON pointers into the arguments that nothing may show.
         observed: reasons of rules that are in observe mode: recorded, not enforced.
         revision: digest of the policy that decided.
+        answered: which back end has answered, for every policy that asks another process.
     """
 
     effect: Verdict
@@ -137,6 +175,7 @@ class Decision:
     mask: tuple[str, ...] = ()
     observed: tuple[Reason, ...] = ()
     revision: str = ""
+    answered: tuple[Answered, ...] = ()
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -153,6 +192,7 @@ class Decision:
             "mask": list(self.mask),
             "observed": [reason.as_json() for reason in self.observed],
             "revision": self.revision,
+            "answered": [answer.as_json() for answer in self.answered],
         }
 
 
@@ -191,6 +231,8 @@ def fault(decision: object, *, of_output: bool = False) -> str:
         return "its obligations are not a tuple of well-formed redact, replace or deadline"
     if not _all(decision.mask, _is_pointer):
         return "its mask is not a tuple of JSON pointers"
+    if not _all(decision.answered, lambda item: isinstance(item, Answered)):
+        return "who answered is not a tuple of Answered"
     return "" if decision.revision == "" or _is_text(decision.revision) else "its revision is no text"
 
 
@@ -285,6 +327,7 @@ def strictest(decisions: Iterable[Decision], *, revision: str) -> Decision:
         mask=tuple(dict.fromkeys(pointer for decision in said for pointer in decision.mask)),
         observed=tuple(reason for decision in said for reason in decision.observed),
         revision=revision,
+        answered=tuple(answer for decision in said for answer in decision.answered),
     )
 
 

@@ -176,6 +176,8 @@ class _Asynchronous(Walk):
         match step:
             case Decide(call=call) if not self.guard.judge.is_quick_about(call):
                 return await asyncio.to_thread(self.decide, step)
+            case Decide() if self.guard.judge.waits:
+                return await self.decide_async(step)
             case Decide():
                 return self.decide(step)
             case Admit():
@@ -184,7 +186,7 @@ class _Asynchronous(Walk):
                 return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
                 if self.guard.judge.reviews_quickly(step.call):
-                    return self.review(step)
+                    return await self.review_async(step) if self.guard.judge.waits else self.review(step)
                 return await asyncio.to_thread(self.review, step)  # other people's checks take their time
             case Settle():
                 return await self.settle(step)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
 from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
@@ -27,7 +27,6 @@ from guardrail.outputs import ConfiguredCheck, default_checks
 from guardrail.policy import AllOf, Policy
 from guardrail.provenance import Source, Vouching
 from guardrail.registry import Registry
-from guardrail.rego import RegoPolicy
 from guardrail.runs import Run, check_run, current_run, fresh_run_id, inside
 from guardrail.saying import Saying
 from guardrail.settings import ToolSettings
@@ -41,6 +40,10 @@ from guardrail.wrapping import guarded
 _F = TypeVar("_F", bound=Callable[..., Any])
 _REMEMBERED: Final = 10_000
 """How many runs are remembered as started; starting one twice costs a commit and changes nothing."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 class Guardrail(Saying):
@@ -95,7 +98,7 @@ class Guardrail(Saying):
         self.boundaries = boundaries
         parts = [boundaries, *policies] if boundaries is not None else policies
         self.policy = AllOf(parts, hide=self._hide)
-        self._owned: list[Ledger | RegoPolicy | Registry | Voting] = []
+        self._owned: list[_Closable] = []
         if not isinstance(ledger, Ledger):
             ledger = Ledger.open(ledger)
             self._owned.append(ledger)
@@ -145,10 +148,8 @@ class Guardrail(Saying):
             LedgerUnavailable: the database cannot be opened.
         """
         config = path if isinstance(path, Config) else Config.load(path)
-        rego: RegoPolicy | None = None
-        if (bundle := config.bundle()) is not None:
-            rego = RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit)
-        own: list[Ledger | RegoPolicy] = [] if rego is None else [rego]
+        rego = config.rego_policy()
+        own: list[_Closable] = [] if rego is None else [rego]
         if ledger is None:
             own.append(ledger := config.open_ledger())
         voting, registry = config.voting(ledger), config.packages(ledger)

@@ -28,7 +28,7 @@ from guardrail.names import Names
 from guardrail.obligations import as_obliged
 from guardrail.origins import Origins
 from guardrail.outputs import CheckResult, ConfiguredCheck, Sink, are_quick, named_in, run_checks, unlooked
-from guardrail.policy import AllOf, Output, PolicyInput
+from guardrail.policy import AllOf, Judging, Output, PolicyInput
 from guardrail.provenance import Source
 from guardrail.registry import Registry
 from guardrail.releasing import EMIT, labels_of, release_of, source_of, without_content
@@ -91,6 +91,11 @@ class Judge:
         self._are_quick = are_quick(self._checks)
         self._kept: set[str] = set()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a policy waits while it decides, so that asyncio code awaits it."""
+        return self._policy.waits
+
     def reviews_quickly(self, call: Call) -> bool:
         """Whether a review waits for no check that takes time, and for no network."""
         asks = call.tool is EMIT and self._registry.is_remote
@@ -106,10 +111,14 @@ class Judge:
 
     def decide(self, call: Call) -> Decision:
         """What the policies say of a call; nothing is stored."""
+        return self._policy.answers(self._deciding(call))
+
+    def _deciding(self, call: Call) -> Judging[Decision]:
         given = self._given(call)
-        decision = decision_about(given, self._policy)
+        decision = attended_to(given, (yield given))
         if decision.effect == "allow" and self._names.are_due(given.facts):
-            decision = decision_about(self._with_names(given), self._policy)
+            given = self._with_names(given)
+            decision = attended_to(given, (yield given))
         return decision
 
     def judge(self, call: Call, edited_by: str = "") -> Decided:
@@ -119,20 +128,27 @@ class Judge:
             call: the call.
             edited_by: the person whose arguments these are; empty = nobody has changed them.
         """
+        return self._policy.answers(self._judging(call, edited_by))
+
+    async def judge_async(self, call: Call, edited_by: str = "") -> Decided:
+        """The same, policies awaited."""
+        return await self._policy.answers_async(self._judging(call, edited_by))
+
+    def _judging(self, call: Call, edited_by: str) -> Judging[Decided]:
         if call.tool is EMIT:
             return self._said(call)
         given = self._given(call)
-        decided = self._judged(call, given, edited_by)
+        decided = yield from self._judged(call, given, edited_by)
         if decided.goes_on and self._names.are_due(given.facts):
-            decided = self._judged(call, self._with_names(given), edited_by)
+            decided = yield from self._judged(call, self._with_names(given), edited_by)
         return decided
 
     def _with_names(self, given: PolicyInput) -> PolicyInput:
         """The same, with the names looked up."""
         return replace(given, facts=self._names.look_up(given.facts))
 
-    def _judged(self, call: Call, given: PolicyInput, edited_by: str) -> Decided:
-        decision, given = self._stored(given)
+    def _judged(self, call: Call, given: PolicyInput, edited_by: str) -> Judging[Decided]:
+        decision = yield from self._stored(given)
         bounds, observe = self._boundaries, self._mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
         asks = decision.effect == "ask" and not observe
@@ -162,6 +178,13 @@ class Judge:
             raised: these are the words of an error.
             held: people were asked about it: the answer names the call that hands it on.
         """
+        return self._policy.answers(self._reviewing(call, content, raised=raised, held=held))
+
+    async def review_async(self, call: Call, content: Any, *, raised: bool, held: bool) -> Reviewed:
+        """The same where policies are awaited."""
+        return await self._policy.answers_async(self._reviewing(call, content, raised=raised, held=held))
+
+    def _reviewing(self, call: Call, content: Any, *, raised: bool, held: bool) -> Judging[Reviewed]:
         source = source_of(call, content, raised=raised)
         if not self._policy.reviews:
             reviewed = Reviewed(
@@ -170,14 +193,15 @@ class Judge:
                 version=self._ledger.read_run(call.run).version,
             )
         else:
-            reviewed = self._reviewed(call, source, raised=raised)
+            reviewed = yield from self._reviewed(call, source, raised=raised)
         return self._let_through(call, reviewed) if held and reviewed.release is None else reviewed
 
-    def _reviewed(self, call: Call, source: Source, *, raised: bool) -> Reviewed:
+    def _reviewed(self, call: Call, source: Source, *, raised: bool) -> Judging[Reviewed]:
         """What the policies say of an output, and the checks before them."""
         given, content = self._given(call, network=False), source.content
         output, checks = self._looked_at(call, source, given.run.labels, raised=raised)
-        decision, given = self._stored(replace(given, point="output", output=output))
+        given = replace(given, point="output", output=output)
+        decision = yield from self._stored(given)
         if self._mode == "observe":
             return self._released(call, decision, given, source)
         if decision.effect == "deny":
@@ -295,15 +319,15 @@ class Judge:
             links=self.origins.links(call, run, links) if links else {},
         )
 
-    def _stored(self, given: PolicyInput) -> tuple[Decision, PolicyInput]:
+    def _stored(self, given: PolicyInput) -> Judging[Decision]:
         """The decision, once the policy that made it is stored."""
-        decision = decision_about(given, self._policy)
+        decision = attended_to(given, (yield given))
         if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
-            decision = decision_about(given, self._policy)
+            decision = attended_to(given, (yield given))
             if wrong := self._unkept(decision.revision):
                 broken = refuse("policy.error", wrong, revision=decision.revision)
                 decision = replace(broken, mask=decision.mask)
-        return decision, given
+        return decision
 
     def _unkept(self, revision: str) -> str:
         """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
@@ -321,12 +345,16 @@ class Judge:
 
 
 def decision_about(given: PolicyInput, policy: AllOf) -> Decision:
-    """What the policies say, at either point, in words that may be shown.
+    """What the policies say, at either point, in words that may be shown."""
+    return attended_to(given, policy.decide(given))
+
+
+def attended_to(given: PolicyInput, decision: Decision) -> Decision:
+    """The decision about an input, in words that may be shown.
 
     What could not be understood is never allowed unattended. What is masked is quoted by no reason, and an output that
     holds it is masked there.
     """
-    decision = policy.decide(given)
     if given.point == "action":
         opaque = tuple(f"{item['argument']}: {item['why']}" for item in given.facts.opaque)
         decision = attended(decision, opaque)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 import orjson
 
@@ -17,8 +17,11 @@ from guardrail.facts import Facts
 
 _T = TypeVar("_T")
 _BROKEN: Final[frozenset[ReasonCode]] = frozenset(
-    {"policy.undefined", "policy.malformed", "policy.error", "policy.timeout", "policy.panic"}
-)
+    {
+        "policy.undefined", "policy.malformed", "policy.error", "policy.timeout", "policy.panic",
+        "policy.unreachable", "policy.refused", "policy.redirected", "policy.oversized",
+    }
+)  # fmt: skip
 """Codes of a policy that has given no answer."""
 _FAULTY: Final = "this is a fault in the policy: tell whoever runs this system"
 
@@ -137,10 +140,13 @@ class PolicyInput:
 
 
 class Policy(Protocol):
-    """Decides about calls. `boundaries.Boundaries` and `rego.RegoPolicy` are two.
+    """Decides about calls. `boundaries.Boundaries`, `rego.RegoPolicy` and `opa.OpaPolicy` are three.
 
     One that has something to say of outputs too has an attribute `reviews`, which is true: it is then asked at both
     points (`PolicyInput.point`). Nobody else is asked about an output.
+
+    One that waits for something while it decides has a coroutine function `decide_async` too, which does the same:
+    asyncio code awaits it.
     """
 
     @property
@@ -155,6 +161,14 @@ class Policy(Protocol):
 
     def decide(self, given: PolicyInput) -> Decision:
         """Decide. Answers for every input; what goes wrong inside is a deny that says so."""
+        ...
+
+
+class _Waiting(Policy, Protocol):
+    """One that waits for something while it decides."""
+
+    async def decide_async(self, given: PolicyInput) -> Decision:
+        """As `decide`, awaited."""
         ...
 
 
@@ -195,20 +209,57 @@ class AllOf:
         """Whether anybody has something to say of outputs."""
         return any(map(_reviews, self._policies))
 
+    @property
+    def waits(self) -> bool:
+        """Whether anybody waits for something while he decides."""
+        return any(map(_waits, self._policies))
+
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
-        decision = self._said(given)
+        return self._strictest([_asked(policy, given) if policy else None for policy in self._due(given)])
+
+    async def decide_async(self, given: PolicyInput) -> Decision:
+        """The same for asyncio code: who waits is awaited."""
+        said: list[Decision | None] = []
+        for policy in self._due(given):
+            if policy is not None and _waits(policy):
+                said.append(await _awaited(policy, given))
+            else:
+                said.append(None if policy is None else _asked(policy, given))
+        return self._strictest(said)
+
+    def answers(self, judging: Judging[_T]) -> _T:
+        """What comes of a judging, every question of it answered by `decide`."""
+        try:
+            given = next(judging)
+            while True:
+                given = judging.send(self.decide(given))
+        except StopIteration as stop:
+            return cast("_T", stop.value)
+
+    async def answers_async(self, judging: Judging[_T]) -> _T:
+        """The same by `decide_async`."""
+        try:
+            given = next(judging)
+            while True:
+                given = judging.send(await self.decide_async(given))
+        except StopIteration as stop:
+            return cast("_T", stop.value)
+
+    def _due(self, given: PolicyInput) -> list[Policy | None]:
+        """Who is asked, at his place."""
+        of_output = given.point == "output"
+        return [None if of_output and not _reviews(policy) else policy for policy in self._policies]
+
+    def _strictest(self, said: Sequence[Decision | None]) -> Decision:
+        decision = self._combined(said)
         broken = any(reason.code in _BROKEN for reason in decision.reasons)
         hidden = ("", *self._hide) if broken else self._hide  # what a broken policy hides is not known
         if not hidden:
             return decision
         return replace(decision, mask=tuple(dict.fromkeys((*decision.mask, *hidden))))
 
-    def _said(self, given: PolicyInput) -> Decision:
-        of_output = given.point == "output"
-        said = [
-            None if of_output and not _reviews(policy) else _asked(policy, given) for policy in self._policies
-        ]
+    def _combined(self, said: Sequence[Decision | None]) -> Decision:
         try:  # the revision is that of all of them, also of those that were not asked
             parts = [
                 _of(policy, _revision) if answer is None else answer.revision
@@ -217,6 +268,10 @@ class AllOf:
         except PolicyError as error:
             return refuse("policy.error", error.message, fix=error.fix)
         return strictest(filter(None, said), revision=joined(parts, self._hide))
+
+
+Judging: TypeAlias = Generator[PolicyInput, Decision, _T]
+"""Work that asks the policies as it goes: yields policy inputs, is sent their decisions."""
 
 
 def joined(revisions: Sequence[str], hide: Sequence[str] = ()) -> str:
@@ -244,15 +299,30 @@ def _asked(policy: Policy, given: PolicyInput) -> Decision:
     revision = ""
     try:
         revision = _of(policy, _revision)
-        decision = _of(policy, lambda asked: _answer(asked, given))
+        decision = _of(policy, lambda asked: _checked(asked, given, asked.decide(given)))
     except PolicyError as error:
         return refuse("policy.error", error.message, fix=error.fix, revision=revision)
     return decision if decision.revision else replace(decision, revision=revision)
 
 
-def _answer(policy: Policy, given: PolicyInput) -> Decision:
-    """What a policy decides; what is no well-formed decision is a deny that says so."""
-    decision = policy.decide(given)
+def _waits(policy: Policy) -> TypeGuard[_Waiting]:
+    return hasattr(policy, "decide_async")
+
+
+async def _awaited(policy: _Waiting, given: PolicyInput) -> Decision:
+    """As `_asked`, of one that waits."""
+    revision = ""
+    try:
+        revision = _of(policy, _revision)
+        said = await _of_waiting(policy, given)
+        decision = _of(policy, lambda asked: _checked(asked, given, said))
+    except PolicyError as error:
+        return refuse("policy.error", error.message, fix=error.fix, revision=revision)
+    return decision if decision.revision else replace(decision, revision=revision)
+
+
+def _checked(policy: Policy, given: PolicyInput, decision: Decision) -> Decision:
+    """What a policy has decided; what is no well-formed decision is a deny that says so."""
     if wrong := fault(decision, of_output=given.point == "output"):
         message = f"{type(policy).__name__} gave no well-formed decision: {wrong}"[:500]
         return refuse("policy.malformed", message, fix=_FAULTY)
@@ -281,4 +351,16 @@ def _of(policy: Policy, what: Callable[[Policy], _T]) -> _T:
     try:
         return what(policy)
     except Exception as error:  # anybody may write a policy: this is where theirs can fail
-        raise PolicyError(f"{type(policy).__name__} failed: {told(error)}"[:500], fix=_FAULTY) from error
+        raise _failed(policy, error) from error
+
+
+async def _of_waiting(policy: _Waiting, given: PolicyInput) -> Decision:
+    """As `_of`, of what it decides while it waits."""
+    try:
+        return await policy.decide_async(given)
+    except Exception as error:  # likewise
+        raise _failed(policy, error) from error
+
+
+def _failed(policy: Policy, error: Exception) -> PolicyError:
+    return PolicyError(f"{type(policy).__name__} failed: {told(error)}"[:500], fix=_FAULTY)

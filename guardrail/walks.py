@@ -69,9 +69,14 @@ class Walk:
         try:
             return self.guard.judge.judge(step.call, step.edited_by)
         except LedgerError as error:
-            hidden = ("",)  # no policy was asked what that is
-            refused = Decision(effect="deny", reasons=(lost(error),), mask=hidden)
-            return Decided(decision=refused, given=b"{}", version=0)
+            return _undecided(error)
+
+    async def decide_async(self, step: Decide) -> Decided:
+        """The same where policies are awaited."""
+        try:
+            return await self.guard.judge.judge_async(step.call, step.edited_by)
+        except LedgerError as error:
+            return _undecided(error)
 
     def judged(self, step: Execute) -> Judged:
         """What the tool is run with."""
@@ -82,9 +87,15 @@ class Walk:
         try:
             return self.guard.judge.review(step.call, step.content, raised=step.raised, held=step.held)
         except LedgerError as error:
-            decision = Decision(effect="deny", reasons=(lost(error),))
-            unseen = Source(kind="untrusted", content=None)
-            return Reviewed(decision=decision, given=b"{}", released="withheld", source=unseen)
+            return _unreviewed(error)
+
+    async def review_async(self, step: Review) -> Reviewed:
+        """The same where policies are awaited."""
+        judge = self.guard.judge
+        try:
+            return await judge.review_async(step.call, step.content, raised=step.raised, held=step.held)
+        except LedgerError as error:
+            return _unreviewed(error)
 
     def kept(self, step: Settle, answer: SettleAnswer) -> SettleAnswer:
         """What was handed on is known from here on."""
@@ -141,6 +152,18 @@ class Walk:
         if outcome.error is not None and not isinstance(outcome.error, Exception):
             raise outcome.error
         return outcome
+
+
+def _undecided(error: LedgerError) -> Decided:
+    hidden = ("",)  # no policy was asked what that is
+    refused = Decision(effect="deny", reasons=(lost(error),), mask=hidden)
+    return Decided(decision=refused, given=b"{}", version=0)
+
+
+def _unreviewed(error: LedgerError) -> Reviewed:
+    decision = Decision(effect="deny", reasons=(lost(error),))
+    unseen = Source(kind="untrusted", content=None)
+    return Reviewed(decision=decision, given=b"{}", released="withheld", source=unseen)
 
 
 def lost(error: LedgerError) -> Reason:

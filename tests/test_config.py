@@ -16,6 +16,7 @@ from guardrail.bundles import Bundle, shipped_folder
 from guardrail.config import Config, starter
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.ledger import Ledger
+from guardrail.opa_settings import OpaSettings
 from guardrail.output_settings import CheckSettings, OutputSettings
 from guardrail.packs import DEFAULT
 from guardrail.slack_settings import SlackSettings
@@ -83,6 +84,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
             "url": None,
         },
         "resume": {"callable": None},
+        "opa": None,
         "slack": None,
         "registry": {
             "pypi": None,
@@ -246,6 +248,7 @@ def models() -> dict[str, type[BaseModel]]:
         "Top level": Config,
         "`[ledger]`": module.LedgerSettings,
         "`[policies]`": module.PolicySettings,
+        "`[opa]`": OpaSettings,
         "`[masking]`": module.MaskingSettings,
         "`[names]`": module.NameSettings,
         "`[agents.NAME]`": module.AgentSettings,
@@ -272,6 +275,7 @@ def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
         "Top level": [used],
         "`[ledger]`": [used["ledger"]],
         "`[policies]`": [used["policies"]],
+        "`[opa]`": [used["opa"]],
         "`[masking]`": [used["masking"]],
         "`[names]`": [used["names"]],
         "`[agents.NAME]`": list(agents),

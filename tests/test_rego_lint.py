@@ -75,7 +75,7 @@ def test_a_comparison_without_a_type_first_is_an_error(comparison: str):
         "number; input.arguments.amount <= 100",
         "amount := input.arguments.amount; is_number(amount); amount > 3",
         "is_string(input.arguments.day); input.arguments.day < input.now",
-        "count(input.arguments.list) > 3",
+        "sum(input.arguments.list) > 3",
         "to_number(input.arguments.amount) > 3",
         "input.run.step > 3",
         'input.now > "2026"',
@@ -164,7 +164,7 @@ def test_printing_outside_of_tests_is_a_warning():
         ("net.cidr_expand(input.arguments.net)", ["unbounded"]),
         ("sprintf(input.arguments.format, [1])", ["unbounded"]),
         ("numbers.range(1, 5)", []),
-        ('sprintf("%d", [input.arguments.n])', []),
+        ('sprintf("%v", [input.arguments.n])', []),
     ],
 )
 def test_what_costs_as_much_as_an_argument_says_is_a_warning(call: str, rules: list[str]):

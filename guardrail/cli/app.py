@@ -79,6 +79,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "demo": demo.demo,
         "check": policies.check,
         "test": policies.run_tests,
+        "bundle": policies.bundle,
     },
     "Look": {
         "runs": runs.runs,

@@ -6,11 +6,11 @@ import os
 import platform
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import typer
 
@@ -25,8 +25,15 @@ if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.ledger import Ledger
     from guardrail.ledger.listings import Status
+    from guardrail.opa.policy import OpaPolicy
+    from guardrail.rego import RegoPolicy
+
+State = Literal["ok", "note", "warning", "error", "down"]
+"""`ok` and `note` are in order, `warning` may be meant so, `error` is wrong, `down` out of reach."""
 
 _DISTRIBUTION = "guardrail-runtime"
+_READY: Final[Mapping[str, State]] = {"ready": "ok", "other": "warning", "down": "down", "wrong": "error"}
+"""How an OPA server is → what the doctor says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +42,13 @@ class Sign:
 
     Attributes:
         about: what.
-        state: `ok` and `note` are in order, `warning` may be meant so, `error` is wrong, `down` out of reach.
+        state: how that is.
         text: how it is.
         fix: what to do about it.
     """
 
     about: str
-    state: Literal["ok", "note", "warning", "error", "down"]
+    state: State
     text: str
     fix: str = ""
 
@@ -132,30 +139,43 @@ def _configuration(path: Path, config: Config) -> Iterator[Sign]:
 
 def _policies(config: Config) -> Iterator[Sign]:
     from guardrail.policy import AllOf  # noqa: PLC0415  the Rego interpreter: `guardrail --help` does without
-    from guardrail.rego import RegoPolicy  # noqa: PLC0415  likewise
 
-    rego: list[RegoPolicy] = []
+    rego: RegoPolicy | OpaPolicy | None = None
     try:
+        rego = config.rego_policy()
         if (bundle := config.bundle()) is not None:
-            rego.append(RegoPolicy(bundle, observe=config.policies.observe, limit=config.policies.limit))
-            yield Sign(
-                about="policies",
-                state="ok",
-                text=f"{len(bundle.rules)} modules pass pre-flight and their tests",
-            )
-        else:
+            text = f"{len(bundle.rules)} modules pass pre-flight and their tests"
+            yield Sign(about="policies", state="ok", text=text)
+        elif rego is None:
             yield Sign(
                 about="policies", state="warning", text="none are configured: the boundaries alone decide"
             )
-        revision = AllOf([config.boundaries(), *rego], hide=config.masking.hide).revision
+        policies = [config.boundaries(), *([rego] if rego is not None else [])]
+        revision = AllOf(policies, hide=config.masking.hide).revision
         yield Sign(about="policy revision", state="ok", text=revision)
+        yield from _opa(config, rego)
     except GuardrailError as error:
         yield Sign(
             about="policies", state="error", text=error.message, fix=error.fix or "run `guardrail check`"
         )
     finally:
-        for policy in rego:
-            policy.close()
+        if rego is not None:
+            rego.close()
+
+
+def _opa(config: Config, policy: RegoPolicy | OpaPolicy | None) -> Iterator[Sign]:
+    """How the OPA server is, where one decides."""
+    if config.opa is None:
+        return
+    from guardrail.opa.policy import OpaPolicy  # noqa: PLC0415  an extra
+    from guardrail.opa.readiness import readiness  # noqa: PLC0415  likewise
+
+    if isinstance(policy, OpaPolicy):
+        found = readiness(policy)
+        yield Sign(about="opa", state=_READY[found.state], text=found.text, fix=found.fix)
+        if config.opa.fallback:
+            text = "while the server cannot be asked, the policies here decide in this process"
+            yield Sign(about="opa fallback", state="note", text=text)
 
 
 def _packages(config: Config) -> Iterator[Sign]:

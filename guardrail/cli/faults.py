@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.config import Config
 from guardrail.errors import ConfigError, PolicyError
@@ -16,7 +16,15 @@ from guardrail.patterns import ToolPattern, tool_title
 from guardrail.pointers import places
 from guardrail.rego import Finding, lint
 from guardrail.rego.findings import Severity
+from guardrail.rego.preflight import inspect
 from guardrail.standing import with_package
+
+if TYPE_CHECKING:
+    from guardrail.opa.comparing import Progress
+
+
+_UNEVALUATED: Final = frozenset({"syntax", "compile", "nesting", "recursion", "function", "conflict"})
+"""Findings of the pre-flight for which nothing is evaluated: it could end the process, or never end."""
 
 
 def faults(path: Path) -> list[Finding]:
@@ -36,6 +44,27 @@ def faults(path: Path) -> list[Finding]:
             raise
         return [_misread(path, line) for line in error.message.splitlines()]
     return [*_Configuration(path, config).faults(), *_bundle_faults(config)]
+
+
+def differences(path: Path, progress: Progress | None) -> list[Finding]:
+    """What OPA and the embedded interpreter decide otherwise by the policies of a configuration.
+
+    Args:
+        path: of the `guardrail.toml`.
+        progress: told how many questions were asked, of how many.
+
+    Raises:
+        ConfigError: the configuration cannot be read, or there is no OPA on this machine.
+        PolicyError: OPA does not start with the policies.
+    """
+    from guardrail.opa.comparing import compared, findings_of, questions_of  # noqa: PLC0415  starts a server
+
+    config = Config.load(path)
+    bundle = config.bundle()
+    if bundle is None or any(finding.rule in _UNEVALUATED for finding in inspect(bundle)[1]):
+        return []
+    found = findings_of(bundle, compared(bundle, questions_of(bundle), progress))
+    return [replace(finding, file=place(finding.file, config.policy_paths)) for finding in found]
 
 
 def _bundle_faults(config: Config) -> list[Finding]:

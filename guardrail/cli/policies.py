@@ -1,7 +1,8 @@
-"""`init`, `packs`, `check` and `test`: from an empty folder to policies that are known to say what was meant."""
+"""`init`, `packs`, `check`, `test` and `bundle`: from an empty folder to policies that say what was meant."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import NO, Output, cell
+from guardrail.cli.progress import Progress, bar
 from guardrail.errors import ConfigError
 from guardrail.mistakes import close_to
 from guardrail.packs import DEFAULT, PackName
@@ -75,16 +77,61 @@ def packs(*, as_json: AsJson = False, color: Color = None) -> None:
     output.table(("PACK", "PICKED", "TITLE", "DECIDES ON", "SETTINGS"), rows)
 
 
-def check(
+def bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes, as bundle.tar.gz.")],
     *,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
     color: Color = None,
 ) -> None:
+    """Write the policies as a bundle that OPA servers load; they tell its revision with every decision."""
+    from guardrail.opa.archive import archive  # noqa: PLC0415  the Rego interpreter: help does without
+    from guardrail.rego import preflight  # noqa: PLC0415  likewise
+
+    found = load(config).bundle()
+    if found is None:
+        raise ConfigError(f"{config}: policies.paths: no policies are named", fix="name folders of policies")
+    preflight(found)
+    content = archive(found)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+    output = Output(color=color)
+    if as_json:
+        output.document({"file": str(file), "revision": found.revision, "bytes": len(content)})
+    else:
+        output.line(
+            f"{visible(str(file))}: {len(found.rules)} modules, {len(content):,} bytes, revision {found.revision}"
+        )
+
+
+class Engine(StrEnum):
+    """What else may decide."""
+
+    OPA = "opa"
+
+
+def check(
+    *,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            "--engine", metavar="opa", help="Compare what OPA decides with what is decided here, too."
+        ),
+    ] = None,
+    config: ConfigPath = CONFIG,
+    as_json: AsJson = False,
+    progress: Progress = None,
+    color: Color = None,
+) -> None:
     """Lint the configuration and the policies; every finding has its file, line and rule."""
-    from guardrail.cli.faults import faults  # noqa: PLC0415  the Rego interpreter: help does without
+    from guardrail.cli.faults import differences, faults  # noqa: PLC0415  the Rego interpreter: help does without
 
     found = faults(config)
+    if engine is not None and not any(finding.rule in {"config", "bundle"} for finding in found):
+        with bar("Comparing engines", shown=progress, of="questions") as advance:
+            found += differences(config, advance)
     output = Output(color=color)
     if as_json:
         output.document({"findings": [_as_json(finding) for finding in found]})

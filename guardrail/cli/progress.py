@@ -16,12 +16,15 @@ Progress = Annotated[
 
 
 @contextmanager
-def bar(title: str, *, shown: bool | None) -> Generator[Callable[[int, int | None], None] | None]:
+def bar(
+    title: str, *, shown: bool | None, of: str = "records"
+) -> Generator[Callable[[int, int | None], None] | None]:
     """A bar over records, and what moves it: told how many are done, of how many where that is known.
 
     Args:
         title: what is being done.
         shown: whether there is one; None = where standard error is a terminal.
+        of: what is counted.
     """
     if not (sys.stderr.isatty() if shown is None else shown):
         yield None
@@ -33,7 +36,7 @@ def bar(title: str, *, shown: bool | None) -> Generator[Callable[[int, int | Non
         TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("records"),
+        TextColumn(of),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True, force_terminal=True)) as bars:

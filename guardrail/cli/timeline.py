@@ -215,4 +215,13 @@ def _decided(fields: Mapping[str, Any], detail: Mapping[str, Any]) -> list[str]:
     why += [
         f"observed, not enforced: {item['message']} [{item['rule']}]" for item in decision.get("observed", ())
     ]
-    return why
+    return [*why, *map(_answered, decision.get("answered", ()))]
+
+
+def _answered(answer: Mapping[str, Any]) -> str:
+    """Who has answered, where a policy asks another process."""
+    if answer["by"] == "embedded":
+        return f"the embedded policies decided in place of the OPA server: {answer['why']}"
+    named = [f"bundle {revision[:16]}" for revision in answer["bundles"].values() if revision]
+    named += [f"decision {answer['decision_id']}"] if answer["decision_id"] else []
+    return f"answered by OPA ({', '.join(named)})" if named else "answered by OPA"

@@ -10,7 +10,7 @@ from guardrail.bundles import TEST_SUFFIX, Bundle
 from guardrail.rego.definedness import Asked, Known, statements
 from guardrail.rego.findings import Finding, Severity, did_you_mean
 from guardrail.rego.parity import disagreements
-from guardrail.rego.preflight import VERDICTS, depended_on, inspect, is_refusal, terms_of, torn
+from guardrail.rego.preflight import VERDICTS, decides, depended_on, inspect, terms_of, torn
 from guardrail.rego.references import Program, Scope, terms_in
 from guardrail.rego.shapes import ANY
 from guardrail.rego.syntax import Module, Path, Rule, Term, subterms
@@ -50,10 +50,10 @@ def lint(bundle: Bundle) -> list[Finding]:
     findings += [replace(finding, severity="warning") for finding in torn(program)]
     program = program.deciding
     asked: Asked = {}
-    refusals = depended_on(program, filter(is_refusal, program.rules))
+    verdicts = depended_on(program, filter(decides, program.rules))
     for path, rules in program.rules.items():
         for rule in rules:
-            if path not in refusals:
+            if path not in verdicts:
                 findings += disagreements(program, rule, asked)
             findings += _comparisons(program, rule, asked)
             findings += _reasons(rule)

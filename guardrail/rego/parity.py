@@ -3,7 +3,8 @@
 OPA takes the operands of a negated expression out of the negation and asks for them first; where one has
 no value, neither has the rule. Its rule index skips a rule whose `startswith` meets something that is no
 text, and `some … in` what cannot be walked through. The embedded interpreter goes on in the first case and
-raises in the others. So what a refusal depends on asks through a rule of its own, and for types first.
+raises in the others. So what a verdict depends on asks through a rule of its own, and for types first. Texts are
+counted in other units, and formats that do not fit their values give text on OPA and raise embedded.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from guardrail.rego.definedness import Asked, Known, statements
+from guardrail.rego.definedness import Asked, Known, bodies, statements
 from guardrail.rego.findings import Finding, Severity
 from guardrail.rego.references import Program
-from guardrail.rego.shapes import ANY, is_collection
+from guardrail.rego.shapes import ANY, TEXT, is_collection
 from guardrail.rego.syntax import Rule, Statement, Term, subterms
 
 _INDEXED: Final = {
@@ -24,6 +25,9 @@ _INDEXED: Final = {
 }  # fmt: skip
 """Functions that OPA answers from its rule index, and which of their arguments it looks at."""
 
+_VERB: Final = re.compile(r"%(?:%|[-+# 0]*[\d.*]*\w|.?)")
+_FITTING: Final = {"%v", "%s", "%d", "%q"}
+"""Verbs of `sprintf` that both engines know; the last two raise embedded where a value does not fit."""
 _COLLECTION: Final = frozenset({"collection"})
 _TEXT: Final = frozenset({"string"})
 _WORD: Final = re.compile(r"\W+")
@@ -52,6 +56,63 @@ def disagreements(
             yield Finding(
                 file=rule.module.file, line=statement.line, rule="parity", message=message, severity=severity
             )
+    for known, call in _calls(program, rule, asked):
+        name = known.scope.function(call)
+        message = ""
+        if name == "count" and len(call.items) == 2:
+            message = _count(known, call.items[1])
+        elif name == "sprintf" and len(call.items) == 3:
+            message = _format(known, *call.items[1:])
+        if message:
+            yield Finding(
+                file=rule.module.file, line=call.line, rule="parity", message=message, severity=severity
+            )
+
+
+def _calls(program: Program, rule: Rule, asked: Asked) -> Iterator[tuple[Known, Term]]:
+    """Every call of a function in a rule, with what holds where it stands."""
+    terms = [(known, term) for known, body in bodies(program, rule, asked) for term in (rule.key, body.value)]
+    for known, statement, _ in statements(program, rule, asked):
+        terms += [(known, term) for term in (*statement.terms, *statement.modifiers)]
+    for known, term in terms:
+        for part in subterms(term) if term is not None else ():
+            if part.kind == "call":
+                yield known, part
+
+
+def _count(known: Known, term: Term) -> str:
+    """A text that is counted: OPA counts characters, and embedded those beyond U+FFFF count twice."""
+    path, shape = known.scope.path(term), known.shape(term)
+    doubtful = path[:1] == ("input",) and shape == ANY and known.types.get(path) != _COLLECTION
+    if not (doubtful or shape == TEXT):
+        return ""
+    text = written(term)
+    advice = "" if shape == TEXT else f"; ask `is_array({text})` or `is_object({text})` in the same body"
+    return (
+        f"`count({text})` counts 😀 once on OPA and twice embedded; of a text, "
+        f'write `count(split({text}, ""))`{advice}'
+    )
+
+
+def _format(known: Known, form: Term, values: Term) -> str:
+    """A format that does not fit: OPA writes that into the text, and embedded it raises."""
+    if form.kind != "string":
+        return ""
+    verbs = [verb for verb in _VERB.findall(form.text) if verb != "%%"]
+    if other := [verb for verb in verbs if verb not in _FITTING]:
+        return f"`{other[0]}` in a format is written otherwise on OPA than embedded; write `%v`"
+    if values.kind != "array":
+        return ""
+    if len(verbs) != len(values.items):
+        return (
+            f"the format has {len(verbs)} verbs for {len(values.items)} values: "
+            "OPA says so in the text, and embedded it raises"
+        )
+    for verb, value in zip(verbs, values.items, strict=True):
+        path = known.scope.path(value)
+        if verb in {"%d", "%q"} and path[:1] == ("input",) and known.shape(value) == ANY:
+            return f"`{verb}` of {written(value)} raises embedded where that does not fit; write `%v`"
+    return ""
 
 
 def _negation(known: Known, statement: Statement) -> str:

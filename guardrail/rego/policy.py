@@ -116,15 +116,9 @@ class RegoPolicy:
     def decide(self, given: PolicyInput) -> Decision:
         """Decide. What goes wrong is a deny that says so; the whole decision is of one revision."""
         active = self._active
-        try:
-            text = given.json
-        except (InvalidArguments, orjson.JSONEncodeError, RecursionError) as error:
-            message = f"the call cannot be shown to the policy: {error}"
-            return refuse("policy.error", message, revision=active.revision)
-        if len(text) > self._max_input:
-            message = f"the policy input is {len(text):,} bytes; at most {self._max_input:,} are accepted"
-            fix = "pass a reference (a path, an id) instead of the content"
-            return refuse("policy.error", message, fix=fix, revision=active.revision)
+        text = shown(given, max_input=self._max_input, revision=active.revision)
+        if isinstance(text, Decision):
+            return text
         try:
             answer = self._evaluator.answer(active.deciding, text.decode())
         except RegoPanicError as error:
@@ -173,6 +167,25 @@ class RegoPolicy:
             revision=digest(canonical({**stored, "rego": bundle.revision})),
             reviews=any(_OF_OUTPUTS.search(source) for source in bundle.rules.values()),
         )
+
+
+def shown(given: PolicyInput, *, max_input: int, revision: str) -> bytes | Decision:
+    """What is shown to a policy, as JSON text; or a deny, where that cannot be.
+
+    Args:
+        given: the input.
+        max_input: how large it may be, in bytes.
+        revision: of the policy.
+    """
+    try:
+        text = given.json
+    except (InvalidArguments, orjson.JSONEncodeError, RecursionError) as error:
+        return refuse("policy.error", f"the call cannot be shown to the policy: {error}", revision=revision)
+    if len(text) <= max_input:
+        return text
+    message = f"the policy input is {len(text):,} bytes; at most {max_input:,} are accepted"
+    fix = "pass a reference (a path, an id) instead of the content"
+    return refuse("policy.error", message, fix=fix, revision=revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def _deciding(program: Program) -> Iterator[Finding]:
         yield from _functions(program, rule)
     circles = list(_chains(program))
     yield from circles or (
-        *_uncollected(program), *_unread(program), *unanswered(program), *_refusals(program),
+        *_uncollected(program), *_unread(program), *unanswered(program), *_verdicts(program),
     )  # fmt: skip
 
 
@@ -286,12 +286,14 @@ def _collected(program: Program) -> frozenset[str]:
     return frozenset(names)
 
 
-def _refusals(program: Program) -> Iterator[Finding]:
-    """What a refusal depends on has to mean the same on every back end, and to hold whatever is left out."""
+def _verdicts(program: Program) -> Iterator[Finding]:
+    """What a verdict depends on has to mean the same on every back end; a refusal has to hold whatever is left out."""
     asked: Asked = {}
-    for path in depended_on(program, filter(is_refusal, program.rules)):
+    for path in depended_on(program, filter(decides, program.rules)):
         for rule in program.rules[path]:
             yield from disagreements(program, rule, asked)
+    for path in depended_on(program, filter(_refuses, program.rules)):
+        for rule in program.rules[path]:
             yield from unproven(program, rule, asked)
 
 
@@ -318,11 +320,16 @@ def _reads(program: Program, path: Path) -> Iterator[Path]:
     return (read for read in program.graph[path] if not (collects and read[:2] == _RULES))
 
 
-def is_refusal(path: Path) -> bool:
-    """Whether a rule refuses, asks, hides, or says who may approve: where it vanishes, more is allowed."""
+def decides(path: Path) -> bool:
+    """Whether a rule is a verdict, hides, or says who may approve."""
     if path[:2] == _RULES:
-        return path[-1] in {"deny", "ask"}
+        return path[-1] in VERDICTS
     return path[:1] == _RULES[:1]
+
+
+def _refuses(path: Path) -> bool:
+    """Whether more is allowed where a rule vanishes."""
+    return decides(path) and not (path[:2] == _RULES and path[-1] == "allow")
 
 
 def terms_of(rule: Rule) -> Iterator[Term]:

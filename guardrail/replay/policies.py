@@ -17,6 +17,7 @@ from guardrail.errors import PolicyError
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Connection
 from guardrail.ledger.statements import text
+from guardrail.opa.stored import StoredOpa
 from guardrail.policy import AllOf, Policy, joined
 from guardrail.rego import RegoPolicy
 from guardrail.rego.interpreter import interpreter_version
@@ -47,8 +48,12 @@ class _Storable(Protocol):
         ...
 
 
-_STORABLE: Final[Mapping[str, type[_Storable]]] = {"boundaries": Boundaries, "rego": RegoPolicy}
-"""What a stored policy is known by → its class."""
+_STORABLE: Final[Mapping[str, type[_Storable]]] = {
+    "boundaries": Boundaries,
+    "opa": StoredOpa,
+    "rego": RegoPolicy,
+}
+"""What a stored policy is known by → its class; that of an OPA server holds Rego too, so it comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,8 @@ def _rebuilt(revision: str, stored: bytes) -> Rebuilt:
         return Rebuilt(fault=fault, changed=changed)
     if any(_class_of(part) is None for part in parts):
         return Rebuilt(why="a part of the policy is of a class of somebody else's", changed=changed)
+    if any("opa" in part and part.get("rego") is None for part in parts):
+        return Rebuilt(why="an OPA server decided, and what by is not stored", changed=changed)
     try:
         made = [kind.stored(part) for part in parts if (kind := _class_of(part)) is not None]
         return Rebuilt(policy=AllOf(made, hide=hide), changed=changed)

@@ -27,6 +27,8 @@ _CHANGED: Final = "its sealed detail does not open: it was changed"
 _WITHHELD: Final = "about an output that was withheld or changed, which is not kept"
 _OTHER_FORM: Final = "the recorded policy input is of another form than today's"
 _TOOK_LONG: Final = "the policy took too long, then or now: that depends on the machine"
+_UNANSWERED: Final = "an OPA server gave no answer then"
+_ELSEWHERE: Final = "an OPA server decided, and that it had the stored bundle is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,11 +217,13 @@ class _Tally:
                 self._unsaid[_OTHER_FORM] += 1
 
     def _compare(self, recorded: Recorded, decision: Decision) -> None:
-        then, now = recorded.decision, orjson.loads(orjson.dumps(decision))
+        then, now = _said(recorded.decision), _said(orjson.loads(orjson.dumps(decision)))
         if then == now:
             self._equal += 1
         elif any(reason["code"] == _TIMEOUT for reason in (*then["reasons"], *now["reasons"])):
             self._unsaid[_TOOK_LONG] += 1
+        elif (elsewhere := _elsewhere(recorded.decision)) is not None:
+            self._unsaid[elsewhere] += 1
         else:
             names = ", ".join(name for name in now if now[name] != then.get(name))
             self._differ(recorded.entry, f"another {names} is recomputed", then, now)
@@ -259,6 +263,20 @@ class _Tally:
                 )
             ]
         )
+
+
+def _elsewhere(decision: Mapping[str, Any]) -> str | None:
+    """Why another decision may have been right, where another process was asked; None = it was not."""
+    answered: list[Mapping[str, Any]] = decision.get("answered", [])
+    if any(answer["by"] == "nobody" for answer in answered):
+        return _UNANSWERED
+    asked = any(answer["by"] == "opa" and answer["bundle"] != "same" for answer in answered)
+    return _ELSEWHERE if asked else None
+
+
+def _said(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """What a decision says, whichever back end has answered."""
+    return {name: value for name, value in decision.items() if name != "answered"}
 
 
 def again(recorded: Recorded, policy: AllOf) -> Decision:

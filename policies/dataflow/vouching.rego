@@ -73,7 +73,8 @@ consequential contains fact.argument if some fact in input.facts.guessed.package
 
 is_short(argument) if {
 	value := object.get(input.arguments, trim_prefix(argument, "/"), "a member of a list, or of an object in it")
-	count(sprintf("%v", [value])) < 3
+	beginning := substring(sprintf("%v", [value]), 0, 3)
+	count(split(beginning, "")) < 3
 }
 
 # METADATA

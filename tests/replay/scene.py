@@ -47,7 +47,7 @@ deny contains {"rule": "own.untrusted", "message": "this run has read what stran
 allow contains {"rule": "own.changed", "message": "shortened", "obligations": {"replace": {"/memo": "-"}}} if {
     input.point == "action"
     is_string(input.arguments.memo)
-    count(input.arguments.memo) > 10
+    count(split(input.arguments.memo, "")) > 10
 }
 
 allow contains {"rule": "own.fine", "message": "fine"} if input.point == "action"
