@@ -108,7 +108,7 @@ class Bundle:
                 if picked is not None and root == shipped_folder() and not is_picked(path, picked):
                     continue
                 if file.name == "data.json":
-                    _merge(data, _placed(_read_data(file), file.parent.relative_to(root).parts), str(file))
+                    merge_data(data, placed(_read_data(file), file.parent.relative_to(root).parts), str(file))
                 elif path in modules:
                     raise PolicyError(f"{path} stands in two of the folders", fix="rename one of them")
                 else:
@@ -152,7 +152,7 @@ class Bundle:
                     raise PolicyError(
                         f"{path} stands in two bundles with different texts", fix="rename one of them"
                     )
-            _merge(data, bundle.data, "one of the bundles")
+            merge_data(data, bundle.data, "one of the bundles")
         return cls.of(modules, data)
 
     @property
@@ -249,19 +249,30 @@ def _read_data(file: Path) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
-def _placed(value: dict[str, Any], parts: Iterable[str]) -> dict[str, Any]:
+def placed(value: dict[str, Any], parts: Iterable[str]) -> dict[str, Any]:
     """The value inside one object for each folder on its path."""
     for name in reversed(tuple(parts)):
         value = {name: value}
     return value
 
 
-def _merge(into: dict[str, Any], value: Mapping[str, Any], source: str, where: str = "data") -> None:
+def merge_data(into: dict[str, Any], value: Mapping[str, Any], source: str, where: str = "data") -> None:
+    """Put data beside data.
+
+    Args:
+        into: changed.
+        value: what is put there.
+        source: who says so.
+        where: the path, for people.
+
+    Raises:
+        PolicyError: another value stands in one place already.
+    """
     for key, item in value.items():
         if key not in into:
             into[key] = item
         elif isinstance(into[key], dict) and isinstance(item, dict):
-            _merge(into[key], item, source, f"{where}.{key}")  # pyright: ignore[reportUnknownArgumentType]
+            merge_data(into[key], item, source, f"{where}.{key}")  # pyright: ignore[reportUnknownArgumentType]
         elif into[key] != item:
             raise PolicyError(
                 f"{source} gives {where}.{key} another value than a file before it", fix="say it once"

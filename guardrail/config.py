@@ -14,23 +14,23 @@ import tomllib
 from collections.abc import Collection, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from guardrail.activating import LastActivated
 from guardrail.boundaries import Boundaries
 from guardrail.bundles import Bundle, shipped_folder
 from guardrail.channels import RESUME
 from guardrail.checkpoint_settings import CheckpointSettings
 from guardrail.client_settings import ClientSettings
+from guardrail.environment import ENVIRONMENT, Environment
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
@@ -41,8 +41,10 @@ from guardrail.opa_settings import OpaSettings
 from guardrail.output_settings import OutputSettings
 from guardrail.outputs import ConfiguredCheck
 from guardrail.people import People
-from guardrail.registry import Observations, Registry, Snapshot
+from guardrail.policy_settings import PolicySettings
+from guardrail.registry import Observations, Registry
 from guardrail.registry_settings import RegistrySettings
+from guardrail.rego import RegoPolicy
 from guardrail.sealing import SealingKey
 from guardrail.settings import (
     AgentSettings,
@@ -51,7 +53,6 @@ from guardrail.settings import (
     MaskingSettings,
     NameSettings,
     PersonSettings,
-    PolicySettings,
     PrincipalSettings,
     ResumeSettings,
     ServeSettings,
@@ -62,6 +63,7 @@ from guardrail.settings import (
 )
 from guardrail.slack_settings import SlackSettings
 from guardrail.standing import ApprovalPolicy
+from guardrail.supply import Supply
 from guardrail.voting import Voting
 
 if TYPE_CHECKING:
@@ -73,18 +75,6 @@ Mode = Literal["enforce", "observe"]
 
 Durability = Literal["durable", "buffered"]
 """Whether an outcome is waited for, or rides the next commit (at most 20 ms later)."""
-
-ENVIRONMENT: Final = {"mode": "GUARDRAIL_MODE", "outcome": "GUARDRAIL_OUTCOME", "strict": "GUARDRAIL_STRICT"}
-"""The settings that an environment variable overrides."""
-
-
-class _Environment(EnvSettingsSource):
-    """`GUARDRAIL_MODE`, `_OUTCOME` and `_STRICT`, and no other: what an agent may do stands in the file."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        if field_name not in ENVIRONMENT:
-            return None, field_name, False
-        return super().get_field_value(field, field_name)
 
 
 class Config(BaseSettings):
@@ -169,16 +159,16 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment for the three settings that it may set, then what is given."""
-        return _Environment(settings_cls), init_settings
+        return Environment(settings_cls), init_settings
 
     @model_validator(mode="after")
-    def _falls_back_on_something(self) -> Self:
-        if (
-            self.opa is not None
-            and self.opa.fallback
-            and self.policies.picked is None
-            and not self.policies.paths
-        ):
+    def _one_decides(self) -> Self:
+        told = self.policies
+        if self.opa is not None and told.source is not None:
+            raise ValueError(
+                "policies.source: expected none beside [opa], whose server fetches its own bundles"
+            )
+        if self.opa is not None and self.opa.fallback and told.picked is None and not told.paths:
             raise ValueError(
                 "opa.fallback: expected policies under [policies] that decide in place of the server"
             )
@@ -219,7 +209,7 @@ class Config(BaseSettings):
     @property
     def own_policy_paths(self) -> tuple[Path, ...]:
         """Those of them that are one's own."""
-        return tuple(self.folder / path for path in self.policies.paths)
+        return tuple(self.folder / path for path in self.policies.folders)
 
     def _with_shipped(self, own: Sequence[Path]) -> tuple[Path, ...]:
         return tuple(own) if self.policies.picked is None else (shipped_folder(), *own)
@@ -230,11 +220,13 @@ class Config(BaseSettings):
         Where nobody has picked any, and the file has `[outputs]`, the pack that decides about outputs is among them.
 
         Args:
-            own: folders in place of one's own that are configured.
+            own: folders in place of one's own that are configured. Left out, a source is looked at now.
 
         Raises:
             PolicyError: they cannot be read.
         """
+        if own is None and (supply := self.supply()) is not None:
+            return supply.first()[0].bundle
         paths = self._with_shipped(self.own_policy_paths if own is None else own)
         picked = self.policies.picked
         if self.policies.packs is None and picked is not None and "outputs" in self.model_fields_set:
@@ -254,6 +246,18 @@ class Config(BaseSettings):
         from guardrail.rego import RegoPolicy  # noqa: PLC0415  the Rego interpreter: who asks OPA needs none
 
         return None if bundle is None else RegoPolicy(bundle, observe=observe, limit=self.policies.limit)
+
+    def supply(self) -> Supply | None:
+        """Where editions of the policies come from; None where they are read once, from folders.
+
+        Raises:
+            ConfigError: a key cannot be read.
+            PolicyError: what comes with guardrail cannot be read.
+        """
+        declared = self.policies
+        if (source := declared.handed_out(self.folder)) is None:
+            return None
+        return declared.supply(source, self.folder, beside=self.bundle(()))
 
     def boundaries(self) -> Boundaries:
         """The boundaries of all agents of the file.
@@ -279,13 +283,15 @@ class Config(BaseSettings):
         """
         return People(settings.person(name) for name, settings in self.people.items())
 
-    def approval_policy(self) -> ApprovalPolicy:
+    def approval_policy(self, ledger: Ledger) -> ApprovalPolicy:
         """The package `guardrail.approval` of the policies, or the shipped one.
 
         Raises:
             PolicyError: the policies cannot be read.
         """
-        return ApprovalPolicy(self.bundle(), limit=self.policies.limit)
+        supply = self.supply()
+        bundle = self.bundle() if supply is None else LastActivated(ledger, supply)
+        return ApprovalPolicy(bundle, limit=self.policies.limit)
 
     def voting(self, ledger: Ledger) -> Voting:
         """How people answer, whatever channel they come through.
@@ -294,13 +300,10 @@ class Config(BaseSettings):
             ConfigError: two people are one.
             PolicyError: the policies cannot be read.
         """
-        asking = self.approvals
+        people, policy, asking = self.declared_people(), self.approval_policy(ledger), self.approvals
         return Voting(
-            ledger,
-            self.declared_people(),
-            self.approval_policy(),
-            remember_at_most=asking.remember_at_most,
-            pending_per_run=asking.pending_per_run,
+            ledger, people, policy,
+            remember_at_most=asking.remember_at_most, pending_per_run=asking.pending_per_run,
         )  # fmt: skip
 
     def packages(self, observations: Observations | None = None) -> Registry:
@@ -312,15 +315,7 @@ class Config(BaseSettings):
         Raises:
             ConfigError: the snapshot, a list or a secret cannot be read.
         """
-        declared = self.registry
-        return Registry(
-            indexes=declared.indexes(self.folder),
-            snapshot=Snapshot.open(self.folder / declared.snapshot) if declared.snapshot else None,
-            popular=declared.lists(self.folder),
-            observations=observations,
-            freshness=declared.freshness,
-            limits=declared.limits,
-        )
+        return self.registry.registry(self.folder, observations)
 
     def where_names_lead(self) -> Names:
         """What looks up the names in URLs, where that is wanted."""

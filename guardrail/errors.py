@@ -3,7 +3,9 @@
     GuardrailError
     ├── ConfigError                 guardrail.toml or an argument of Guardrail(...) is wrong
     ├── PolicyError                 a policy bundle cannot be used
-    │   └── PreflightError          it uses what cannot be decided safely; one finding a line
+    │   ├── PreflightError          it uses what cannot be decided safely; one finding a line
+    │   └── BundleRefused           what was handed out as a bundle is not taken
+    │       └── BundleUnreachable   where bundles come from could not be asked
     ├── CallError                   the call cannot be stated as a call
     │   ├── InvalidArguments        the arguments do not validate, or have no JSON form
     │   └── InvalidTool             the tool cannot be guarded as it stands
@@ -31,7 +33,7 @@ where it enters (`rego/`, `ledger/`, `config.py`) and chained with `from`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from guardrail.outcomes import Outcome
@@ -67,6 +69,34 @@ class PreflightError(PolicyError):
     def __init__(self, findings: tuple[str, ...], *, fix: str = "") -> None:
         super().__init__("the policy bundle was refused:\n  " + "\n  ".join(findings), fix=fix)
         self.findings = findings
+
+
+BundleFault = Literal["unreachable", "malformed", "signature", "rollback", "preflight", "policy"]
+"""Why a bundle was not taken."""
+
+
+class BundleRefused(PolicyError):
+    """What was handed out as a bundle is not taken; the last good one stays active.
+
+    Attributes:
+        code: why, in one word.
+    """
+
+    def __init__(self, code: BundleFault, message: str, *, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.code: BundleFault = code
+
+
+class BundleUnreachable(BundleRefused):
+    """Where bundles come from could not be asked.
+
+    Attributes:
+        after: seconds before which nobody should ask again, where a server said so.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", after: float = 0.0) -> None:
+        super().__init__("unreachable", message, fix=fix)
+        self.after = after
 
 
 class CallError(GuardrailError):

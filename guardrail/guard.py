@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
+from guardrail.activating import Feed
 from guardrail.admission import Refuse
 from guardrail.boundaries import Boundaries
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
@@ -148,10 +149,13 @@ class Guardrail(Saying):
             LedgerUnavailable: the database cannot be opened.
         """
         config = path if isinstance(path, Config) else Config.load(path)
-        rego = config.rego_policy()
-        own: list[_Closable] = [] if rego is None else [rego]
+        supply = config.supply()
+        rego = config.rego_policy() if supply is None else None
+        own: list[_Closable] = []
         if ledger is None:
             own.append(ledger := config.open_ledger())
+        feed = None if supply is None else Feed(supply, ledger)
+        rego = rego if feed is None else feed.open()
         voting, registry = config.voting(ledger), config.packages(ledger)
         guard = cls(
             policy=rego or (), ledger=ledger, boundaries=config.boundaries(), tools=config.tools, folder=config.folder,
@@ -160,7 +164,9 @@ class Guardrail(Saying):
             registry=registry, names=config.where_names_lead(), voting=voting, mode=config.mode, outcome=config.outcome,
             strict=config.strict, hide=config.masking.hide, checks=config.output_checks(),
         )  # fmt: skip
-        guard._owned = [voting, registry, *reversed(own)]
+        guard._owned = [owned for owned in (feed, *own, voting, registry, rego) if owned is not None]
+        if feed is not None:
+            feed.begin(guard.policy)
         return guard
 
     def close(self) -> None:

@@ -78,14 +78,9 @@ class Judge:
         checks: Sequence[ConfiguredCheck],
     ) -> None:
         self.origins = Origins(ledger)
-        self._policy = policy
-        self._boundaries = boundaries
-        self._ledger = ledger
-        self._registry = registry
-        self._names = names
-        self._voting = voting
-        self._mode = mode
-        self._folders = folders
+        self._policy, self._boundaries, self._ledger = policy, boundaries, ledger
+        self._registry, self._names, self._voting = registry, names, voting
+        self._mode, self._folders = mode, folders
         self._clock = clock or _utc_now
         self._checks = tuple(checks)
         self._are_quick = are_quick(self._checks)
@@ -111,7 +106,8 @@ class Judge:
 
     def decide(self, call: Call) -> Decision:
         """What the policies say of a call; nothing is stored."""
-        return self._policy.answers(self._deciding(call))
+        policy = self._policy.pinned()
+        return policy.answers(self._deciding(call))
 
     def _deciding(self, call: Call) -> Judging[Decision]:
         given = self._given(call)
@@ -128,27 +124,29 @@ class Judge:
             call: the call.
             edited_by: the person whose arguments these are; empty = nobody has changed them.
         """
-        return self._policy.answers(self._judging(call, edited_by))
+        policy = self._policy.pinned()
+        return policy.answers(self._judging(call, policy, edited_by))
 
     async def judge_async(self, call: Call, edited_by: str = "") -> Decided:
         """The same, policies awaited."""
-        return await self._policy.answers_async(self._judging(call, edited_by))
+        policy = self._policy.pinned()
+        return await policy.answers_async(self._judging(call, policy, edited_by))
 
-    def _judging(self, call: Call, edited_by: str) -> Judging[Decided]:
+    def _judging(self, call: Call, policy: AllOf, edited_by: str) -> Judging[Decided]:
         if call.tool is EMIT:
             return self._said(call)
         given = self._given(call)
-        decided = yield from self._judged(call, given, edited_by)
+        decided = yield from self._judged(call, given, policy, edited_by)
         if decided.goes_on and self._names.are_due(given.facts):
-            decided = yield from self._judged(call, self._with_names(given), edited_by)
+            decided = yield from self._judged(call, self._with_names(given), policy, edited_by)
         return decided
 
     def _with_names(self, given: PolicyInput) -> PolicyInput:
         """The same, with the names looked up."""
         return replace(given, facts=self._names.look_up(given.facts))
 
-    def _judged(self, call: Call, given: PolicyInput, edited_by: str) -> Judging[Decided]:
-        decision = yield from self._stored(given)
+    def _judged(self, call: Call, given: PolicyInput, policy: AllOf, edited_by: str) -> Judging[Decided]:
+        decision = yield from self._stored(given, policy)
         bounds, observe = self._boundaries, self._mode == "observe"
         reservations = () if bounds is None else bounds.reservations(call, now=given.now)
         asks = decision.effect == "ask" and not observe
@@ -163,10 +161,10 @@ class Judge:
 
     def _said(self, call: Call) -> Decided:
         """To say something is no action: what becomes of it is decided at its output."""
-        given, revision = self._given(call, network=False), self._policy.revision
-        decision = said(revision)
-        if wrong := self._unkept(revision):
-            decision = refuse("policy.error", wrong, revision=revision)
+        given, policy = self._given(call, network=False), self._policy.pinned()
+        decision = said(policy.revision)
+        if wrong := self._unkept(decision.revision, policy):
+            decision = refuse("policy.error", wrong, revision=decision.revision)
         return Decided(decision=decision, given=given.json, version=given.run.version)
 
     def review(self, call: Call, content: Any, *, raised: bool = False, held: bool = False) -> Reviewed:
@@ -178,30 +176,34 @@ class Judge:
             raised: these are the words of an error.
             held: people were asked about it: the answer names the call that hands it on.
         """
-        return self._policy.answers(self._reviewing(call, content, raised=raised, held=held))
+        policy = self._policy.pinned()
+        return policy.answers(self._reviewing(call, content, policy, raised=raised, held=held))
 
     async def review_async(self, call: Call, content: Any, *, raised: bool, held: bool) -> Reviewed:
         """The same where policies are awaited."""
-        return await self._policy.answers_async(self._reviewing(call, content, raised=raised, held=held))
+        policy = self._policy.pinned()
+        return await policy.answers_async(self._reviewing(call, content, policy, raised=raised, held=held))
 
-    def _reviewing(self, call: Call, content: Any, *, raised: bool, held: bool) -> Judging[Reviewed]:
+    def _reviewing(
+        self, call: Call, content: Any, policy: AllOf, *, raised: bool, held: bool
+    ) -> Judging[Reviewed]:
         source = source_of(call, content, raised=raised)
-        if not self._policy.reviews:
+        if not policy.reviews:
             reviewed = Reviewed(
                 source=source,
                 labels=self._new_labels(call, source),
                 version=self._ledger.read_run(call.run).version,
             )
         else:
-            reviewed = yield from self._reviewed(call, source, raised=raised)
-        return self._let_through(call, reviewed) if held and reviewed.release is None else reviewed
+            reviewed = yield from self._reviewed(call, source, policy, raised=raised)
+        return self._let_through(call, reviewed, policy) if held and reviewed.release is None else reviewed
 
-    def _reviewed(self, call: Call, source: Source, *, raised: bool) -> Judging[Reviewed]:
+    def _reviewed(self, call: Call, source: Source, policy: AllOf, *, raised: bool) -> Judging[Reviewed]:
         """What the policies say of an output, and the checks before them."""
         given, content = self._given(call, network=False), source.content
         output, checks = self._looked_at(call, source, given.run.labels, raised=raised)
         given = replace(given, point="output", output=output)
-        decision = yield from self._stored(given)
+        decision = yield from self._stored(given, policy)
         if self._mode == "observe":
             return self._released(call, decision, given, source)
         if decision.effect == "deny":
@@ -257,12 +259,12 @@ class Judge:
             changed=changed,
         )
 
-    def _let_through(self, call: Call, reviewed: Reviewed) -> Reviewed:
+    def _let_through(self, call: Call, reviewed: Reviewed, policy: AllOf) -> Reviewed:
         """The same about what was held, where nobody has to be asked any more, or where it is withheld by now."""
         decision = reviewed.decision
         if decision is None or (decision.effect != "allow" and reviewed.released != "withheld"):
-            decision = unasked(decision, revision=self._policy.revision)
-            if wrong := self._unkept(decision.revision):
+            decision = unasked(decision, revision=policy.revision)
+            if wrong := self._unkept(decision.revision, policy):
                 broken = refuse("policy.error", wrong, revision=decision.revision)
                 decision = replace(broken, mask=decision.mask)
         try:
@@ -319,22 +321,22 @@ class Judge:
             links=self.origins.links(call, run, links) if links else {},
         )
 
-    def _stored(self, given: PolicyInput) -> Judging[Decision]:
+    def _stored(self, given: PolicyInput, policy: AllOf) -> Judging[Decision]:
         """The decision, once the policy that made it is stored."""
         decision = attended_to(given, (yield given))
-        if self._unkept(decision.revision):  # activated anew in between: what decides now has to be asked
+        if self._unkept(decision.revision, policy):  # one that cannot be pinned was changed in between
             decision = attended_to(given, (yield given))
-            if wrong := self._unkept(decision.revision):
+            if wrong := self._unkept(decision.revision, policy):
                 broken = refuse("policy.error", wrong, revision=decision.revision)
                 decision = replace(broken, mask=decision.mask)
         return decision
 
-    def _unkept(self, revision: str) -> str:
+    def _unkept(self, revision: str, policy: AllOf) -> str:
         """Store the policy behind a decision before the decision is recorded; else why it is not stored."""
         if revision in self._kept:
             return ""
         try:
-            bundle, active = self._policy.bundle, self._policy.revision
+            bundle, active = policy.bundle, policy.revision
         except PolicyError as error:
             return error.message
         if active != revision:

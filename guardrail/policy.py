@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from operator import is_not
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 import orjson
@@ -142,6 +143,7 @@ class PolicyInput:
 class Policy(Protocol):
     """Decides about calls. `boundaries.Boundaries`, `rego.RegoPolicy` and `opa.OpaPolicy` are three.
 
+    One whose revision can change has a method `pinned()`: the policy as it stands now, which keeps to one revision.
     One that has something to say of outputs too has an attribute `reviews`, which is true: it is then asked at both
     points (`PolicyInput.point`). Nobody else is asked about an output.
 
@@ -188,6 +190,7 @@ class AllOf:
             )
         self._policies = tuple(policies)
         self._hide = tuple(hide)
+        self._last_pinned: tuple[Sequence[Policy], AllOf] | None = None
 
     @property
     def revision(self) -> str:
@@ -213,6 +216,21 @@ class AllOf:
     def waits(self) -> bool:
         """Whether anybody waits for something while he decides."""
         return any(map(_waits, self._policies))
+
+    def pinned(self, instead: tuple[Policy, Policy] | None = None) -> AllOf:
+        """The parts as they stand now: one revision, whatever is activated meanwhile.
+
+        Args:
+            instead: a part, and what stands in its place.
+        """
+        old, new = instead or (None, None)
+        parts = [new if new and policy is old else _pinned(policy) for policy in self._policies]
+        if new is not None:
+            return AllOf(parts, hide=self._hide)
+        last = self._last_pinned
+        if last is None or any(map(is_not, last[0], parts)):  # seldom: something was activated
+            last = self._last_pinned = parts, AllOf(parts, hide=self._hide)
+        return last[1]
 
     def decide(self, given: PolicyInput) -> Decision:
         """The strictest of what the parts say; all are asked, so that all reasons are known."""
@@ -288,6 +306,15 @@ def joined(revisions: Sequence[str], hide: Sequence[str] = ()) -> str:
 def _joined(revisions: tuple[str, ...], hide: tuple[str, ...]) -> str:
     hidden = (digest(b"hide", *(pointer.encode() for pointer in hide)),) if hide else ()
     return digest(*(part.encode() for part in (*revisions, *hidden)))
+
+
+def _pinned(policy: Policy) -> Policy:
+    """A policy as it stands now; one that cannot say so is asked itself, and fails there."""
+    pin: Callable[[], Policy] | None = getattr(policy, "pinned", None)
+    try:
+        return policy if pin is None else _of(policy, lambda _: pin())
+    except PolicyError:
+        return policy
 
 
 def _reviews(policy: Policy) -> bool:

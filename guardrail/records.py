@@ -23,6 +23,7 @@ SCHEMA: Final = 1
 Kind = Literal[
     "begun",  # a run was started
     "policy",  # a policy revision was stored
+    "activation",  # an edition of the policies took the place of another one, or was refused
     "tool",  # a tool definition was stored
     "denied",  # a call was refused: by policy, halt, budget or person
     "asked",  # people were asked

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from guardrail.durations import seconds
 from guardrail.mistakes import MisplacedSecretError
+from guardrail.registry import Observations, Registry, Snapshot
 from guardrail.registry.hosts import Limits
 from guardrail.registry.indexes import Index
 from guardrail.registry.likeness import Popular, read_popular
@@ -147,3 +148,18 @@ class RegistrySettings(_Table):
     def limits(self) -> Limits:
         """How much is asked."""
         return Limits(timeout=self.timeout, answer_bytes=self.answer_bytes, at_once=self.at_once)
+
+    def registry(self, folder: Path, observations: Observations | None) -> Registry:
+        """What is known of packages.
+
+        Raises:
+            ConfigError: the snapshot, a list or a secret cannot be read.
+        """
+        return Registry(
+            indexes=self.indexes(folder),
+            snapshot=Snapshot.open(folder / self.snapshot) if self.snapshot else None,
+            popular=self.lists(folder),
+            observations=observations,
+            freshness=self.freshness,
+            limits=self.limits,
+        )

@@ -14,7 +14,6 @@ from guardrail.calls import ArgumentKind, Effect, Trust
 from guardrail.canonical import canonical
 from guardrail.durations import seconds
 from guardrail.errors import InvalidArguments
-from guardrail.packs import DEFAULT, PackName
 from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
 from guardrail.people import Person
 from guardrail.pointers import of_argument, tokens
@@ -33,6 +32,12 @@ def _checked(read: Callable[[str], object]) -> AfterValidator:
 def _folder(text: str) -> None:
     if not text or text.startswith("~") or "$" in text or "://" in text:
         raise ValueError("expected a path, written out: '~', variables and URLs are not followed")
+
+
+def written_path(text: str) -> str:
+    """A path as it stands in the file."""
+    _folder(text)
+    return text
 
 
 def _folder_path(value: object) -> object:
@@ -126,37 +131,6 @@ class LedgerSettings(Table):
     path: _Path = "guardrail.db"
     key: _Path = "guardrail.key"
     lease: _Duration = 30.0
-
-
-class PolicySettings(Table):
-    """`[policies]`: the Rego policies.
-
-    Attributes:
-        shipped: the rules that come with guardrail are part of the bundle: the packs that `packs` names.
-        packs: which of them, beside those that are always there. Left out with `shipped = true`: a default set.
-        paths: folders of the bundle. Neither these nor the shipped ones = boundaries alone decide.
-        observe: ids of rules that are recorded and not enforced.
-        limit: an answer that takes longer is a deny, in seconds.
-    """
-
-    shipped: bool = False
-    packs: Annotated[tuple[PackName, ...], Field(strict=False)] | None = None
-    paths: _Paths = ()
-    observe: _Texts = ()
-    limit: _Duration = 1.0
-
-    @model_validator(mode="after")
-    def _packs_are_shipped(self) -> Self:
-        if self.packs is not None and "shipped" in self.model_fields_set and not self.shipped:
-            raise ValueError("expected packs only where the shipped rules are not turned off")
-        return self
-
-    @property
-    def picked(self) -> tuple[PackName, ...] | None:
-        """The packs that are picked; None = nothing that comes with guardrail is part of the bundle."""
-        if self.packs is None:
-            return DEFAULT if self.shipped else None
-        return self.packs
 
 
 class MaskingSettings(Table):

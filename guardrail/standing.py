@@ -8,7 +8,7 @@ is final, and nothing is met without anybody's yes. What is not of the contract 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from guardrail.approvals import Approval, Vote, is_agent, is_principal
 from guardrail.bundles import APPROVAL, APPROVAL_PACKAGE, Bundle, shipped_folder
 from guardrail.decisions import Reason
+from guardrail.errors import GuardrailError
 from guardrail.people import People, Person
 from guardrail.rego.interpreter import UNDEFINED, RegoError
 from guardrail.rego.threads import Evaluator
@@ -85,22 +86,37 @@ class ApprovalPolicy:
     """Asks the package `guardrail.approval` of a bundle; without one, the shipped package.
 
     Args:
-        bundle: rules and data that have passed the pre-flight; None = the shipped package alone.
+        bundle: rules and data that have passed the pre-flight, or what gives those that count now; None = the shipped
+            package alone.
         limit: seconds that an answer may take.
 
     Raises:
         PolicyError: the bundle cannot be read, or the shipped package would not read its tiers as they are meant.
     """
 
-    def __init__(self, bundle: Bundle | None = None, *, limit: float = 1.0) -> None:
-        self._bundle = with_package(bundle)
+    def __init__(
+        self, bundle: Bundle | Callable[[], Bundle | None] | None = None, *, limit: float = 1.0
+    ) -> None:
+        self._now = bundle if callable(bundle) else lambda: bundle
+        self._known = None if callable(bundle) else (bundle, with_package(bundle))
         self._limit = limit
         self._evaluator = Evaluator()
 
     @property
     def revision(self) -> str:
-        """Digest over rules and data."""
+        """Digest over the rules and data that count now.
+
+        Raises:
+            GuardrailError: they cannot be read.
+        """
         return self._bundle.revision
+
+    @property
+    def _bundle(self) -> Bundle:
+        now, known = self._now(), self._known
+        if known is None or known[0] is not now:
+            known = self._known = now, with_package(now)
+        return known[1]
 
     def close(self) -> None:
         """End the thread that evaluates for other threads; whoever still asks is told that nobody may answer."""
@@ -126,6 +142,8 @@ class ApprovalPolicy:
             answer = self._evaluator.answer(self._bundle, text.decode(), ENTRY)
         except RegoError as error:
             return _nothing(f"the approval policy raised: {error}")
+        except GuardrailError as error:
+            return _nothing(f"the approval policy cannot be read: {error.message}")
         if answer.seconds > self._limit:
             return _nothing(
                 f"the approval policy took {answer.seconds:.2f} s; at most {self._limit:g} s are accepted"

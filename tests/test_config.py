@@ -19,6 +19,7 @@ from guardrail.ledger import Ledger
 from guardrail.opa_settings import OpaSettings
 from guardrail.output_settings import CheckSettings, OutputSettings
 from guardrail.packs import DEFAULT
+from guardrail.policy_settings import KeySettings, PolicySettings
 from guardrail.slack_settings import SlackSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
@@ -54,7 +55,20 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "outcome": "durable",
         "strict": False,
         "ledger": {"path": "guardrail.db", "key": "guardrail.key", "lease": 30.0},
-        "policies": {"shipped": False, "packs": None, "paths": (), "observe": (), "limit": 1.0},
+        "policies": {
+            "shipped": False,
+            "packs": None,
+            "paths": (),
+            "source": None,
+            "poll": 30.0,
+            "keys": {},
+            "token": None,
+            "authority": None,
+            "timeout": 10.0,
+            "bundle_bytes": 10_000_000,
+            "observe": (),
+            "limit": 1.0,
+        },
         "masking": {"hide": ()},
         "agents": {},
         "tools": {},
@@ -238,8 +252,8 @@ def test_what_the_starter_has_in_comments_loads_too(tmp_path: Path):
 # --- the document -------------------------------------------------------------------------------------
 
 
-def example() -> str:
-    (found,) = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+def example(document: Path = DOCUMENT) -> str:
+    (found,) = re.findall(r"```toml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
     return found
 
 
@@ -247,7 +261,8 @@ def models() -> dict[str, type[BaseModel]]:
     return {
         "Top level": Config,
         "`[ledger]`": module.LedgerSettings,
-        "`[policies]`": module.PolicySettings,
+        "`[policies]`": PolicySettings,
+        "`[policies.keys.ID]`": KeySettings,
         "`[opa]`": OpaSettings,
         "`[masking]`": module.MaskingSettings,
         "`[names]`": module.NameSettings,
@@ -269,12 +284,17 @@ def models() -> dict[str, type[BaseModel]]:
 def test_the_example_of_the_document_loads_and_uses_every_key(tmp_path: Path):
     config = load(tmp_path, example())
     used = config.model_dump(exclude_unset=True)
+    # Policies are read from folders, or taken from a source: the page on bundles has the other example.
+    served = load(tmp_path, example(DOCUMENT.with_name("bundles.md"))).model_dump(exclude_unset=True)[
+        "policies"
+    ]
     agents = used["agents"].values()
     budgets = [agent["budgets"] for agent in agents if "budgets" in agent]
     tables: dict[str, list[dict[str, Any]]] = {
         "Top level": [used],
         "`[ledger]`": [used["ledger"]],
-        "`[policies]`": [used["policies"]],
+        "`[policies]`": [used["policies"], served],
+        "`[policies.keys.ID]`": list(served["keys"].values()),
         "`[opa]`": [used["opa"]],
         "`[masking]`": [used["masking"]],
         "`[names]`": [used["names"]],

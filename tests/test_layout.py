@@ -20,10 +20,11 @@ ADAPTERS = sorted(
 LINE = [
     "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "names",
     "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
-    "rego", "opa", "masking", "hidden", "people", "scopes", "approvals", "tiers", "standing", "keyfiles", "grants",
-    "outcomes", "flights", "channels", "telemetry", "admission", "execution", "verifier", "merkle", "sealing", "records",
-    "proofs", "ledger", "checkpointing", "voting", "showing", "steps", "spans", "releasing", "runtime", "origins", "judging",
-    "replay", "exports", "walks", "saying", "drivers", "delivery", "resuming", "sinks",
+    "rego", "editions", "opa", "masking", "hidden", "people", "scopes", "approvals", "tiers", "standing", "supply",
+    "keyfiles", "grants", "outcomes", "flights", "channels", "telemetry", "admission", "execution", "verifier",
+    "merkle", "sealing", "records", "proofs", "ledger", "activating", "checkpointing", "voting", "showing", "steps",
+    "spans", "releasing", "runtime", "origins", "judging", "replay", "exports", "walks", "saying", "drivers",
+    "delivery", "resuming", "sinks",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from guardrail.cli import (
     controls,
     demo,
     doctor,
+    editions,
     erasing,
     exporting,
     exports,
@@ -117,4 +118,5 @@ for panel, commands in _COMMANDS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)
 app.add_typer(packages.app, name="packages", rich_help_panel="Look")
+app.add_typer(editions.app, name="policies", rich_help_panel="Look")
 app.add_typer(slack.app, name="slack", rich_help_panel="Set up")

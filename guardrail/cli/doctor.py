@@ -7,7 +7,6 @@ import platform
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -17,7 +16,8 @@ import typer
 from guardrail.cli.exporting import is_installed, wanted
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
-from guardrail.errors import ConfigError, GuardrailError, LedgerUnavailable
+from guardrail.cli.signs import Sign
+from guardrail.errors import BundleUnreachable, ConfigError, GuardrailError, LedgerUnavailable
 from guardrail.version import __version__
 from guardrail.visible import visible
 
@@ -34,27 +34,6 @@ State = Literal["ok", "note", "warning", "error", "down"]
 _DISTRIBUTION = "guardrail-runtime"
 _READY: Final[Mapping[str, State]] = {"ready": "ok", "other": "warning", "down": "down", "wrong": "error"}
 """How an OPA server is → what the doctor says of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
-    """One thing that the doctor looked at.
-
-    Attributes:
-        about: what.
-        state: how that is.
-        text: how it is.
-        fix: what to do about it.
-    """
-
-    about: str
-    state: State
-    text: str
-    fix: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """For programs."""
-        return {"about": self.about, "state": self.state, "text": self.text, "fix": self.fix}
 
 
 def doctor(*, config: ConfigPath = CONFIG, as_json: AsJson = False, color: Color = None) -> None:
@@ -144,7 +123,8 @@ def _policies(config: Config) -> Iterator[Sign]:
     try:
         rego = config.rego_policy()
         if (bundle := config.bundle()) is not None:
-            text = f"{len(bundle.rules)} modules pass pre-flight and their tests"
+            where = "" if config.policies.source is None else f"{config.policies.source}: "
+            text = f"{where}{len(bundle.rules)} modules pass pre-flight and their tests"
             yield Sign(about="policies", state="ok", text=text)
         elif rego is None:
             yield Sign(
@@ -155,8 +135,12 @@ def _policies(config: Config) -> Iterator[Sign]:
         yield Sign(about="policy revision", state="ok", text=revision)
         yield from _opa(config, rego)
     except GuardrailError as error:
+        down = isinstance(error, BundleUnreachable)
         yield Sign(
-            about="policies", state="error", text=error.message, fix=error.fix or "run `guardrail check`"
+            about="policies",
+            state="down" if down else "error",
+            text=error.message,
+            fix=error.fix or "run `guardrail check`",
         )
     finally:
         if rego is not None:
@@ -220,6 +204,7 @@ def _ledger(config: Config) -> Iterator[Sign]:
         return
     try:
         yield from _about_ledger(ledger)
+        yield from _activations(config, ledger)
     except LedgerUnavailable as error:
         yield Sign(about="ledger", state="down", text=error.message, fix=error.fix)
     finally:
@@ -265,6 +250,20 @@ def _checkpoints(ledger: Ledger) -> Iterator[Sign]:
             about="checkpoints", state="note", text="none was signed: who rewrites the file can rewrite its heads",
             fix="docs/proofs.md tells how the heads are signed and kept elsewhere",
         )  # fmt: skip
+
+
+def _activations(config: Config, ledger: Ledger) -> Iterator[Sign]:
+    """What guards have made of the source of the policies, as they have written it down."""
+    source = config.policies.source
+    if source is None or (last := ledger.activations.last(source)) is None:
+        return
+    if (active := ledger.activations.active(source)) is not None:
+        text = f"{active.title} decides since {active.at}, policy {active.policy[:16]}"
+        yield Sign(about="edition", state="ok", text=text)
+    if last.result == "refused":
+        text = f"THE LAST GOOD ONE STAYS since {last.at}: {last.title} was refused ({last.code}): {last.why}"
+        fix = "repair what the source holds; `guardrail policies activate` says whether it is taken"
+        yield Sign(about="edition", state="error", text=text, fix=fix)
 
 
 def _database(status: Status) -> Iterator[Sign]:

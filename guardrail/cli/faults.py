@@ -77,7 +77,8 @@ def _bundle_faults(config: Config) -> list[Finding]:
         with_package(bundle)
         found = lint(bundle)
     except PolicyError as error:
-        return [Finding(file=_here(folders[0]), line=0, rule="bundle", message=error.message)]
+        where = config.policies.source or _here(folders[0])
+        return [Finding(file=where, line=0, rule="bundle", message=error.message)]
     return [replace(finding, file=place(finding.file, folders)) for finding in found]
 
 
@@ -129,7 +130,7 @@ class _Configuration:
             yield self._error(
                 "agents", "agent-without-boundary", "no agent is declared, so every call is denied"
             )
-        if not self._config.policy_paths:
+        if not self._config.policy_paths and self._config.policies.source is None:
             yield self._warning(
                 "policies", "no-policies", "no policies are named: the boundaries alone decide"
             )

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from guardrail.errors import (
     AnchorUnavailable,
+    BundleUnreachable,
     CallError,
     CollectorUnavailable,
     ConfigError,
@@ -45,6 +46,7 @@ _CODES: Final = (
     (RegistryUnavailable, DEPENDENCY_DOWN),
     (AnchorUnavailable, DEPENDENCY_DOWN),
     (CollectorUnavailable, DEPENDENCY_DOWN),
+    (BundleUnreachable, DEPENDENCY_DOWN),
     (ConfigError, WRONG_USE),
     (CallError, WRONG_USE),
 )

@@ -48,6 +48,11 @@ _SETTLED: Final = text(
 _HALTS: Final = text(select(schema.controls.c.scope))
 _LABELS: Final = text(select(schema.runs.c.id, schema.runs.c.labels))
 _TOOLS: Final = text(select(schema.tools.c.digest, schema.tools.c.definition))
+_activations = schema.activations.c
+_FIELDS: Final = (
+    "source", "turn", "result", "code", "by", "previous", "policy", "edition", "label", "counter", "at"
+)  # fmt: skip
+_ACTIVATIONS: Final = text(select(*(_activations[name] for name in _FIELDS)))
 _POLICIES: Final = text(select(schema.policies.c.revision, schema.policies.c.bundle))
 
 _QUIET: Final[Mapping[str, tuple[bytes, bytes]]] = {
@@ -64,7 +69,7 @@ _FORWARD: Final = {"pending": 0, "approved": 1}
 
 _RARE: Final = {
     "asked", "voted", "expired", "cancelled", "superseded", "edited", "remembered", "forgotten", "halted", "unhalted",
-    "tool", "policy", "erased",
+    "tool", "policy", "activation", "erased",
 }  # fmt: skip
 
 _Call = tuple[int, str, str, int, str]
@@ -135,6 +140,7 @@ class Agreement:
         self._runs = 0
         self._tools: set[str] = set()
         self._policies: dict[str, str] = {}
+        self._activations: set[tuple[Any, ...]] = set()
         self._scopes: dict[str, str] = {}
         self._forgotten: set[str] = set()
         self._erased: Counter[str | None] = Counter()
@@ -216,6 +222,8 @@ class Agreement:
                 self._tools.add(fields["tool_digest"])
             case "policy":
                 self._policies[fields["revision"]] = fields["bundle"]
+            case "activation":
+                self._activations.add(tuple(fields[name] for name in _FIELDS))
             case _:
                 self._reach(fields["approval"], fields["state"])
 
@@ -333,6 +341,9 @@ class Agreement:
         for revision in sorted(policies.keys() | self._policies.keys()):
             if policies.get(revision) != self._policies.get(revision):
                 yield None, None, f"policy {revision} is not the one that was stored"
+        activations = {tuple(row) for row in connection.execute(_ACTIVATIONS)}
+        for source, turn in sorted({(row[0], row[1]) for row in activations ^ self._activations}):
+            yield None, None, f"activation {turn} of {source} is not the one that is recorded"
 
 
 def _lost(key: str) -> Disagreement:

@@ -14,6 +14,7 @@ from guardrail.calls import Principal
 from guardrail.errors import LedgerUnavailable
 from guardrail.flights import Flights
 from guardrail.ledger import forking
+from guardrail.ledger.activations import Activations
 from guardrail.ledger.admission import Admitting, Refusing, Settling
 from guardrail.ledger.answers import Answers
 from guardrail.ledger.checkpoints import Checkpoints
@@ -54,6 +55,7 @@ class Ledger(Answers):
         outbox: what channels have to tell people.
         emissions: what users are told.
         checkpoints: what is signed over all logs.
+        activations: which policies took whose place.
         erasing: how what was sealed about a run is deleted.
         flights: the calls that this process has in flight, of every guard over this ledger.
     """
@@ -75,6 +77,7 @@ class Ledger(Answers):
         self.path = database.path
         self.checkpoints = Checkpoints(database, writer)
         self.erasing = Erasing(database, writer, key)
+        self.activations = Activations(database, writer, key)
         self._database = database
         super().__init__(key, writer, reader, asking)
         forking.watch(writer)

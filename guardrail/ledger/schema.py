@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -303,6 +303,26 @@ checkpoints: Final = Table(
     _column("at", Text),
     _column("note", Text),  # as it was signed, with the signatures of witnesses
     _column("frontiers", LargeBinary),  # JSON: log → its size and frontier then, to go on from
+    sqlite_strict=True,
+)
+
+activations: Final = Table(
+    "activations",
+    metadata,
+    Column("source", Text, primary_key=True),  # where editions of the policies come from
+    Column("turn", Integer, primary_key=True),  # 1, 2, …
+    _column("result", Text),
+    _column("code", Text),  # why it was refused; empty = it was not
+    _column("by", Text),
+    _column("previous", Text),
+    _column("policy", Text),
+    _column("edition", Text),
+    _column("label", Text),
+    _column("counter", Integer, null=True),
+    _column("at", Text),
+    _column("why", Text),
+    _column("record", Integer),
+    sqlite_with_rowid=False,
     sqlite_strict=True,
 )
 

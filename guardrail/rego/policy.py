@@ -13,7 +13,7 @@ from guardrail.bundles import Bundle
 from guardrail.canonical import canonical, digest
 from guardrail.decisions import Decision, refuse
 from guardrail.errors import InvalidArguments, PolicyError
-from guardrail.policy import PolicyInput
+from guardrail.policy import Policy, PolicyInput
 from guardrail.rego.answers import decision_of
 from guardrail.rego.interpreter import RegoError, RegoPanicError, interpreter_version
 from guardrail.rego.settled import settled
@@ -115,20 +115,26 @@ class RegoPolicy:
 
     def decide(self, given: PolicyInput) -> Decision:
         """Decide. What goes wrong is a deny that says so; the whole decision is of one revision."""
-        active = self._active
-        text = shown(given, max_input=self._max_input, revision=active.revision)
-        if isinstance(text, Decision):
-            return text
-        try:
-            answer = self._evaluator.answer(active.deciding, text.decode())
-        except RegoPanicError as error:
-            return refuse("policy.panic", str(error), fix=_OWNER, revision=active.revision)
-        except RegoError as error:
-            return refuse("policy.error", f"the policy raised: {error}", fix=_OWNER, revision=active.revision)
-        if answer.seconds > self._limit:
-            message = f"the policy took {answer.seconds:.2f} s; at most {self._limit:g} s are accepted"
-            return refuse("policy.timeout", message, fix=_OWNER, revision=active.revision)
-        return decision_of(answer.text, revision=active.revision, observe=self._observe)
+        return self._active.decide(given)
+
+    def pinned(self) -> Policy:
+        """The policy as it stands now: it keeps to one revision, whatever is activated meanwhile."""
+        return self._active
+
+    def prepared(self, bundle: Bundle) -> Policy:
+        """What this policy would be with another bundle, once that has been checked: for `adopt`.
+
+        Raises:
+            PolicyError: it does not parse, or fails the pre-flight or its tests.
+        """
+        verify_bundle(bundle, timeout=self._test_timeout)
+        return self._stated(bundle)
+
+    def adopt(self, prepared: Policy) -> None:
+        """Decide by what was prepared from now on: one pointer swap."""
+        if not isinstance(prepared, _Active):
+            raise PolicyError("only what this policy has prepared can be activated")
+        self._active = prepared
 
     def activate(self, bundle: Bundle) -> None:
         """Decide by another bundle from now on: one pointer swap, once the bundle has been checked.
@@ -137,14 +143,13 @@ class RegoPolicy:
             PolicyError: it does not parse, or fails the pre-flight or its tests; the last good one stays.
         """
         try:
-            verify_bundle(bundle, timeout=self._test_timeout)
-            active = self._stated(bundle)
+            prepared = self.prepared(bundle)
         except PolicyError as error:
             raise PolicyError(
                 f"the new policy was not activated, {self.revision[:16]} stays active: {error.message}",
                 fix=error.fix,
             ) from error
-        self._active = active
+        self.adopt(prepared)
 
     def close(self) -> None:
         """End the thread that evaluates for other threads. Whoever still asks gets a deny."""
@@ -166,6 +171,10 @@ class RegoPolicy:
             stored=stored,
             revision=digest(canonical({**stored, "rego": bundle.revision})),
             reviews=any(_OF_OUTPUTS.search(source) for source in bundle.rules.values()),
+            evaluator=self._evaluator,
+            limit=self._limit,
+            max_input=self._max_input,
+            observe=self._observe,
         )
 
 
@@ -188,11 +197,42 @@ def shown(given: PolicyInput, *, max_input: int, revision: str) -> bytes | Decis
     return refuse("policy.error", message, fix=fix, revision=revision)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Active:
-    """What decides now, replaced as one."""
+    """What decides now, replaced as one; a policy of one revision."""
 
     deciding: Bundle
     stored: Mapping[str, Any]
     revision: str
     reviews: bool
+    evaluator: Evaluator
+    limit: float
+    max_input: int
+    observe: frozenset[str]
+
+    @property
+    def bundle(self) -> Mapping[str, Any]:
+        """Everything that `revision` digests."""
+        return self.stored
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """Decide. What goes wrong is a deny that says so; the whole decision is of one revision."""
+        try:
+            text = given.json
+        except (InvalidArguments, orjson.JSONEncodeError, RecursionError) as error:
+            message = f"the call cannot be shown to the policy: {error}"
+            return refuse("policy.error", message, revision=self.revision)
+        if len(text) > self.max_input:
+            message = f"the policy input is {len(text):,} bytes; at most {self.max_input:,} are accepted"
+            fix = "pass a reference (a path, an id) instead of the content"
+            return refuse("policy.error", message, fix=fix, revision=self.revision)
+        try:
+            answer = self.evaluator.answer(self.deciding, text.decode())
+        except RegoPanicError as error:
+            return refuse("policy.panic", str(error), fix=_OWNER, revision=self.revision)
+        except RegoError as error:
+            return refuse("policy.error", f"the policy raised: {error}", fix=_OWNER, revision=self.revision)
+        if answer.seconds > self.limit:
+            message = f"the policy took {answer.seconds:.2f} s; at most {self.limit:g} s are accepted"
+            return refuse("policy.timeout", message, fix=_OWNER, revision=self.revision)
+        return decision_of(answer.text, revision=self.revision, observe=self.observe)

@@ -15,7 +15,7 @@ import guardrail.ledger
 from guardrail.ledger import Ledger
 from guardrail.ledger.connection import driver
 
-_SMALL = {"logs", "controls", "checkpoints", "policies", "tools", "CONSTANT"}
+_SMALL = {"logs", "controls", "checkpoints", "policies", "activations", "tools", "CONSTANT"}
 """What is scanned here does not grow with the calls."""
 _READS_ALL = {
     "agreement", "bodies", "emissions", "erasing", "exporting", "queries", "remembered", "verify",

@@ -1,0 +1,179 @@
+"""Where editions come from: a folder, a file, or a server (`serving.py`). A source is asked again and again.
+
+A folder or file that somebody is still writing is not read: it counts once two looks at it, one after the other, have
+found the same names, sizes and times, and so does a third after it was read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from guardrail.bundles import MAX_BYTES
+from guardrail.canonical import digest
+from guardrail.editions import manifest, signatures
+from guardrail.editions.archives import MAX_ENTRIES, MAX_UNPACKED, unpacked
+from guardrail.errors import BundleRefused, BundleUnreachable
+
+_SHOWN: Final = frozenset({manifest.NAME, signatures.NAME})
+"""The only hidden names that mean something, at the top."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What a source holds.
+
+    Attributes:
+        files: path → content.
+        tag: what the source knows this state by.
+    """
+
+    files: Mapping[str, bytes]
+    tag: str
+
+
+Looked = Fetched | Literal["same", "unsettled"]
+"""What a look found: files, those that are known already, or some that are still being written."""
+
+
+class Source(Protocol):
+    """Where editions come from."""
+
+    @property
+    def title(self) -> str:
+        """What the source is called in records: an address, or a path as it is configured."""
+        ...
+
+    def look(self, tag: str) -> Looked:
+        """Look for another edition than the one that is known.
+
+        Args:
+            tag: of the one that is known; "" = none.
+
+        Raises:
+            BundleRefused: the source cannot be asked, or holds no bundle.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Give up a look that is under way in another thread."""
+        ...
+
+
+class _OnDisk:
+    """What folders and files have in common."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        self._path = path
+        self._title = title
+        self._seen: str | None = None
+
+    @property
+    def title(self) -> str:
+        """See `Source`."""
+        return self._title
+
+    def stop(self) -> None:
+        """See `Source`; nothing here takes long."""
+
+    def look(self, tag: str) -> Looked:
+        """See `Source`."""
+        try:
+            stamp = self._stamp()
+            before, self._seen = self._seen, stamp
+            if stamp == tag:
+                return "same"
+            if before not in {None, stamp}:
+                return "unsettled"
+            files = self._files()
+            return Fetched(files=files, tag=stamp) if self._stamp() == stamp else "unsettled"
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise BundleUnreachable(f"{self._title} cannot be read: {why}") from error
+
+    def _stamp(self) -> str:
+        raise NotImplementedError
+
+    def _files(self) -> dict[str, bytes]:
+        raise NotImplementedError
+
+
+class FolderSource(_OnDisk):
+    """A folder that holds a bundle, unpacked. Hidden names are skipped; links that lead out of it are refused.
+
+    Args:
+        path: the folder.
+        title: what it is called in records.
+    """
+
+    def _stamp(self) -> str:
+        found = [(name, file.stat()) for name, file in self._walk()]
+        if not found and not self._path.is_dir():
+            raise NotADirectoryError(0, "there is no such folder")
+        return digest(*(_stamped(name, status) for name, status in found))
+
+    def _files(self) -> dict[str, bytes]:
+        files: dict[str, bytes] = {}
+        size = 0
+        for name, file in self._walk():
+            files[name] = _read(file)
+            size += len(files[name])
+            if size > MAX_UNPACKED:
+                raise BundleRefused("malformed", f"{self._title} holds more than {MAX_UNPACKED:,} bytes")
+        return files
+
+    def _walk(self) -> Iterator[tuple[str, Path]]:
+        home, count = self._path.resolve(), 0
+        for folder, names, files in os.walk(home):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            here = Path(folder)
+            if linked := next((name for name in names if (here / name).is_symlink()), None):
+                raise BundleRefused("malformed", f"{here / linked} is a linked folder")
+            for name in sorted(files):
+                if name.startswith(".") and not (here == home and name in _SHOWN):
+                    continue
+                file = here / name
+                if not file.resolve().is_relative_to(home):
+                    raise BundleRefused("malformed", f"{file} is a link out of {self._title}")
+                count += 1
+                if count > MAX_ENTRIES:
+                    raise BundleRefused("malformed", f"{self._title} holds more than {MAX_ENTRIES:,} files")
+                yield file.relative_to(home).as_posix(), file
+
+
+class FileSource(_OnDisk):
+    """A bundle in one file, a `.tar.gz`.
+
+    Args:
+        path: the file.
+        title: what it is called in records.
+        most: how large it may be, in bytes.
+    """
+
+    def __init__(self, path: Path, title: str, *, most: int) -> None:
+        super().__init__(path, title)
+        self._most = most
+
+    def _stamp(self) -> str:
+        return digest(_stamped(self._path.name, self._path.stat()))
+
+    def _files(self) -> dict[str, bytes]:
+        return unpacked(_read(self._path, self._most))
+
+
+def _read(file: Path, most: int = MAX_BYTES) -> bytes:
+    with file.open("rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise BundleRefused("malformed", f"{file} is no plain file")
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise BundleRefused("malformed", f"{file} is larger than {most:,} bytes")
+    return content
+
+
+def _stamped(name: str, status: os.stat_result) -> bytes:
+    return f"{name}\0{status.st_ino}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")
