@@ -81,8 +81,7 @@ class Judge:
         self._policy, self._boundaries, self._ledger = policy, boundaries, ledger
         self._registry, self._names, self._voting = registry, names, voting
         self._mode, self._folders = mode, folders
-        self._clock = clock or _utc_now
-        self._checks = tuple(checks)
+        self._clock, self._checks = clock or _utc_now, tuple(checks)
         self._are_quick = are_quick(self._checks)
         self._kept: set[str] = set()
 
