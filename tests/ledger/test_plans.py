@@ -64,7 +64,9 @@ def test_no_statement_of_a_write_reads_a_table_at_large(tmp_path: Path) -> None:
     assert found == {
         # one row, by the greatest number
         ("keys", "_USED", "SCAN sealed"),
-        # what nobody has been told yet, and what nobody has answered in time
+        # what nobody has been told yet, and what nobody has answered in time; the first two once a scrape
+        ("measured", "_UNTOLD", "SCAN outbox USING COVERING INDEX outbox_waiting"),
+        ("measured", "_PENDING", "SEARCH approvals USING COVERING INDEX approvals_pending (expires_at>?)"),
         ("outbox", "_WAITING", "SCAN outbox USING INDEX outbox_waiting"),
         ("votes", "_DUE", "SEARCH approvals USING INDEX approvals_pending (expires_at<?)"),
         # the beginning of a reference that a person has typed
