@@ -18,6 +18,7 @@ from typing import Final
 import asking
 import many_callers
 import one_caller
+import postgres
 import reading
 import replaying
 import stored
@@ -32,7 +33,7 @@ HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
 BENCHMARKS: Final = (
     *one_caller.BENCHMARKS, *toolnode.BENCHMARKS, *many_callers.BENCHMARKS, *stored.BENCHMARKS, *reading.BENCHMARKS,
-    *replaying.BENCHMARKS, *asking.BENCHMARKS,
+    *replaying.BENCHMARKS, *asking.BENCHMARKS, *postgres.BENCHMARKS,
 )  # fmt: skip
 _QUICK: Final = Scale(
     rounds=3, runs=4, calls=8, records=50_000, verified=20_000, recomputed=8_000, quick=True

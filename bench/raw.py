@@ -22,7 +22,7 @@ from sqlalchemy import Table
 
 from guardrail.bundles import Bundle
 from guardrail.ledger import schema
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 from guardrail.ledger.statements import creation, inserting, loading, updating
 
 DECISION = "data.guardrail.decision"
@@ -85,6 +85,16 @@ class Commits:
             self._connection.execute("COMMIT")
 
 
+def admission_statements() -> tuple[str, str, str, str]:
+    """Find a call; update a run, a budget, a log: made by what makes the ledger's own."""
+    return (
+        loading(schema.calls, "key", 1),
+        updating(schema.runs, ("position", "version", "labels", "usage")).text,
+        updating(schema.budgets, ("name", "unit", "used", "limit")).text,
+        updating(schema.logs, ("size", "frontier", "lease_until")).text,
+    )
+
+
 class LockAndCommit:
     """The statements of an admission, one commit a call, one caller at a time.
 
@@ -96,22 +106,19 @@ class LockAndCommit:
         self._lock = threading.Lock()
         self._number = 1
         for row in (
-            _row(schema.runs, id="run", usage="{}"),
-            _row(schema.budgets, scope="payer/calls"),
-            _row(schema.budgets, scope="payer/money"),
-            _row(schema.logs, id=1),
+            row_of(schema.runs, id="run", usage="{}"),
+            row_of(schema.budgets, scope="payer/calls"),
+            row_of(schema.budgets, scope="payer/money"),
+            row_of(schema.logs, id=1),
         ):
             connection.execute(*row)
-        self._find = loading(schema.calls, "key", 1)
-        self._run = updating(schema.runs, ("position", "version", "labels", "usage")).text
-        self._budget = updating(schema.budgets, ("name", "unit", "used", "limit")).text
-        self._log = updating(schema.logs, ("size", "frontier", "lease_until")).text
+        self._find, self._run, self._budget, self._log = admission_statements()
 
     @classmethod
     @contextmanager
     def into(cls, file: Path) -> Iterator[LockAndCommit]:
         """Into a ledger's tables, in a file of their own."""
-        with _database(file, creation()) as connection:
+        with _database(file, creation("sqlite")) as connection:
             yield cls(connection)
 
     def __call__(self, row: bytes) -> None:
@@ -124,10 +131,12 @@ class LockAndCommit:
             execute("BEGIN IMMEDIATE")
             execute("PRAGMA data_version").fetchone()
             execute(self._find, (key,)).fetchall()
-            execute(*_row(schema.records, id=number, sequence=number, run="run", body=record, leaf=bytes(32)))
-            execute(*_row(schema.sealed, record=number, body=detail))
             execute(
-                *_row(schema.calls, key=key, reference=key[:32], run="run", call=key[:16], position=number)
+                *row_of(schema.records, id=number, sequence=number, run="run", body=record, leaf=bytes(32))
+            )
+            execute(*row_of(schema.sealed, record=number, body=detail))
+            execute(
+                *row_of(schema.calls, key=key, reference=key[:32], run="run", call=key[:16], position=number)
             )
             execute(self._run, (number, 0, "[]", '{"calls": 1, "denied": 0, "asked": 0}', "run"))
             execute(self._budget, ("calls", "calls", number, 1, "payer/calls"))
@@ -145,7 +154,7 @@ def _insertion(table: Table) -> tuple[str, tuple[tuple[str, Any], ...]]:
     return inserting(table).text, columns
 
 
-def _row(table: Table, **given: Any) -> tuple[str, tuple[Any, ...]]:
+def row_of(table: Table, **given: Any) -> tuple[str, tuple[Any, ...]]:
     """The statement that inserts a row, and its values; what is not given is anything of its type."""
     statement, columns = _insertion(table)
     return statement, tuple([given.get(name, anything) for name, anything in columns])

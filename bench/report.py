@@ -13,7 +13,7 @@ from typing import Any, Final
 from measuring import Row
 from rich.table import Table
 
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 
 MAX_DRIFT: Final = 2.0
 """A run whose raw commit varies more than this between rounds says nothing."""

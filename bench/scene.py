@@ -21,10 +21,12 @@ from guardrail.config import Durability
 from guardrail.decisions import Decision
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger, schema
-from guardrail.ledger.connection import driver
+from guardrail.ledger.connection import Place
+from guardrail.ledger.sqlite import driver
 from guardrail.policy import Policy, PolicyInput
 from guardrail.rego import RegoPolicy
 from guardrail.runs import Run
+from guardrail.sealing import SealingKey
 from guardrail.settings import ToolSettings
 
 AGENT: Final = "payer"
@@ -62,10 +64,14 @@ BOUNDARIES: Final = Boundaries(
 
 @contextmanager
 def guarded(
-    file: Path, *, outcome: Durability = "buffered", policy: Policy | None = None
+    file: Place,
+    *,
+    outcome: Durability = "buffered",
+    policy: Policy | None = None,
+    key: SealingKey | None = None,
 ) -> Iterator[Guardrail]:
     """A guard with a ledger of its own."""
-    with closing(RegoPolicy(Bundle.shipped())) as rego, Ledger.open(file) as ledger:
+    with closing(RegoPolicy(Bundle.shipped())) as rego, Ledger.open(file, key=key) as ledger:
         yield Guardrail(
             policy=policy or rego,
             boundaries=BOUNDARIES,

@@ -17,7 +17,7 @@ from guardrail.budgets import Reservation
 from guardrail.calls import Agent, Call, Tool
 from guardrail.decisions import Decision, Reason
 from guardrail.ledger import Ledger, schema
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 
 SMALL: Final = 10_000
 """Records of the small ledger."""

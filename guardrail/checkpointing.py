@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from guardrail.errors import AnchorUnavailable, VerificationFailed
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import reading_only
+from guardrail.ledger.connection import Place
+from guardrail.ledger.places import reading_only
 from guardrail.ledger.signed import Kept, Stored, read_last
 from guardrail.proofs.anchors import Anchor
 from guardrail.proofs.signing import Signer, sign
@@ -80,7 +80,7 @@ def make_checkpoint(
 
 
 def collect(
-    path: Path, keys: Keys, anchors: Sequence[Anchor]
+    path: Place, keys: Keys, anchors: Sequence[Anchor]
 ) -> tuple[list[Kept], list[tuple[str, AnchorUnavailable]]]:
     """The checkpoints that anchors hold, and the anchors, by title, that could not be asked.
 

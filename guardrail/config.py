@@ -34,6 +34,7 @@ from guardrail.environment import ENVIRONMENT, Environment
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.grants import PublicKeys, SigningKey
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place, place_in
 from guardrail.ledger.granting import Asking
 from guardrail.mistakes import close_to, described, unknown_key
 from guardrail.names import Names
@@ -192,9 +193,9 @@ class Config(BaseSettings):
         return self._folder.absolute()
 
     @property
-    def ledger_path(self) -> Path:
-        """The ledger's SQLite file, absolute."""
-        return self.folder / self.ledger.path
+    def ledger_path(self) -> Place:
+        """Where the ledger is: its SQLite file, absolute, or the address of its PostgreSQL database."""
+        return place_in(self.folder, self.ledger.path)
 
     @property
     def key_path(self) -> Path:
@@ -354,14 +355,20 @@ class Config(BaseSettings):
             ConfigError: a key of the approval service cannot be read.
             LedgerUnavailable: it cannot be opened, its key is missing or another one, or only its key is there.
         """
-        new, fix = not self.ledger_path.exists(), "put it back; or, to begin a new one, move the key away too"
-        if new and self.key_path.exists():
-            gone = f"the ledger {self.ledger_path} is gone, and its key {self.key_path} is there"
-            raise LedgerUnavailable(f"{gone}: halts, budgets and all that was recorded were in it", fix=fix)
+        place, held = self.ledger_path, self.key_path.exists()
+        if (new := not (held if isinstance(place, str) else place.exists())) and held:
+            gone = f"the ledger {place} is gone, and its key {self.key_path} is there: halts, budgets and all that was"
+            fix = "put it back; or, to begin a new one, move the key away too"
+            raise LedgerUnavailable(f"{gone} recorded were in it", fix=fix)
         key = SealingKey.create(self.key_path) if new else SealingKey.read(self.key_path)
-        return Ledger.open(
-            self.ledger_path, key=key, lease=self.ledger.lease, asking=self.asking(signing=signing)
-        )
+        try:
+            return Ledger.open(place, key=key, lease=self.ledger.lease, asking=self.asking(signing=signing))
+        except LedgerUnavailable:
+            if new and isinstance(
+                place, str
+            ):  # it is not its key: the ledger has one already, or is not there
+                self.key_path.unlink()
+            raise
 
 
 def _read(settings: type[BaseSettings], file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -38,6 +39,15 @@ def written_path(text: str) -> str:
     """A path as it stands in the file."""
     _folder(text)
     return text
+
+
+def _place(text: str) -> None:
+    if not text.startswith(("postgresql://", "postgres://")):
+        _folder(text)
+    elif re.search(r"://[^/@]*:[^/@]+@|[?&]password=", text):
+        raise ValueError(
+            "expected an address without its password: give that by PGPASSWORD or a password file"
+        )
 
 
 def _folder_path(value: object) -> object:
@@ -123,12 +133,12 @@ class LedgerSettings(Table):
     """`[ledger]`: where everything is written.
 
     Attributes:
-        path: the SQLite file.
+        path: the SQLite file, or the address of a PostgreSQL database, `postgresql://…`.
         key: the file with the key that seals what records must not show.
         lease: how long a process may be silent before its running calls count as `unknown`, in seconds.
     """
 
-    path: _Path = "guardrail.db"
+    path: Annotated[str, _checked(_place)] = "guardrail.db"
     key: _Path = "guardrail.key"
     lease: _Duration = 30.0
 

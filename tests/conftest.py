@@ -10,6 +10,7 @@ from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
 from guardrail.testing import ScriptedPolicy
 from tests.replay.scene import everything
+from tests.servers import close_server
 
 
 @pytest.fixture(name="ledger")
@@ -34,3 +35,10 @@ def _guard_that(ledger: Ledger) -> Callable[..., Guardrail]:
         return Guardrail(policy=ScriptedPolicy(script), ledger=ledger, **settings)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers() -> Iterator[None]:
+    """What was started for the tests of this process ends with them."""
+    yield
+    close_server()

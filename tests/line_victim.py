@@ -20,6 +20,7 @@ from guardrail.calls import Agent, Call, Tool
 from guardrail.execution import Attempt
 from guardrail.guard import Guardrail
 from guardrail.rego import RegoPolicy
+from tests.servers import place_in
 
 _CODE = os.sep + "guardrail" + os.sep
 TOOL = Tool(name="append", effect="write")
@@ -28,7 +29,8 @@ TOOL = Tool(name="append", effect="write")
 def guard_over(folder: Path) -> Guardrail:
     """The shipped rules and a boundary, over the ledger of the folder."""
     boundaries = Boundaries({"clerk": Boundary(tools=("local/append",), calls_per_run=10**6)})
-    return Guardrail(policy=RegoPolicy(Bundle.shipped()), boundaries=boundaries, ledger=folder / "ledger.db")
+    os.chdir(folder)  # where the key of a ledger is that is no file
+    return Guardrail(policy=RegoPolicy(Bundle.shipped()), boundaries=boundaries, ledger=place_in(folder))
 
 
 def attempt(folder: Path, run: str, number: int) -> Attempt:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -16,25 +15,31 @@ from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
 from guardrail.people import People, Person
 from guardrail.scopes import Remembered
+from guardrail.sealing import SealingKey
 from guardrail.standing import ApprovalPolicy
 from guardrail.testing import ScriptedPolicy
 from guardrail.voting import Voting
 from tests.ledger.conftest import Clock
 from tests.payments import Payments
+from tests.servers import somewhere
 
 NAMES = ("ben", "eve", "joe")
 EVERYBODY = ("anna", "payer", "mia", *NAMES)
 POLICY = ApprovalPolicy()
+KEY = SealingKey(bytes(32))
 
 
 class Life(RuleBasedStateMachine):
     """Three calls, two of them identical, and the people around them."""
 
+    database = "sqlite"
+
     @initialize(quorum=st.integers(1, 2))
     def begin(self, quorum: int) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.held = ExitStack()
+        self.place = self.held.enter_context(somewhere(self.database))
         self.clock = Clock()
-        self.ledger = Ledger.open(Path(self.folder.name) / "ledger.db", clock=self.clock)
+        self.ledger = Ledger.open(self.place, key=KEY, clock=self.clock)
         self.scene = Payments(self.ledger, approvers=["role:finance"], quorum=quorum, expires_in=600.0)
         self.finance = set(NAMES)
         self.ran: dict[int, str | None] = {}
@@ -182,7 +187,7 @@ class Life(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             verification = self.ledger.verify()
             self.ledger.close()
-            self.folder.cleanup()
+            self.held.close()
             assert verification.ok, verification.claim
 
 
@@ -192,4 +197,16 @@ TestLife.settings = settings(
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class LifeOnPostgres(Life):
+    """The same."""
+
+    database = "postgres"
+
+
+TestLifeOnPostgres = LifeOnPostgres.TestCase
+TestLifeOnPostgres.settings = settings(
+    TestLife.settings, max_examples=500 if os.environ.get("GUARDRAIL_SOAK") else 10
 )

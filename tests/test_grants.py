@@ -24,8 +24,8 @@ from guardrail.execution import Attempt
 from guardrail.grants import Grant, PublicKeys, Refused, SignedGrant, SigningKey
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
 from guardrail.ledger.granting import Asking
+from guardrail.ledger.sqlite import driver
 from guardrail.outcomes import explain
 from guardrail.policy import PolicyInput
 from guardrail.testing import ScriptedPolicy, decision

@@ -13,6 +13,7 @@ from guardrail.cli import (
     approvals,
     audit,
     controls,
+    database,
     demo,
     doctor,
     editions,
@@ -119,4 +120,5 @@ for panel, commands in _COMMANDS.items():
         app.command(name, rich_help_panel=panel)(command)
 app.add_typer(packages.app, name="packages", rich_help_panel="Look")
 app.add_typer(editions.app, name="policies", rich_help_panel="Look")
+app.add_typer(database.app, name="database", rich_help_panel="Set up")
 app.add_typer(slack.app, name="slack", rich_help_panel="Set up")

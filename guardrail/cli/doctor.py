@@ -193,8 +193,9 @@ def _outputs(config: Config) -> Iterator[Sign]:
 
 
 def _ledger(config: Config) -> Iterator[Sign]:
-    if not config.ledger_path.exists() and not config.key_path.exists():
-        text = f"{config.ledger_path} is not there yet: the first call makes it"
+    place = config.ledger_path
+    if not isinstance(place, str) and not place.exists() and not config.key_path.exists():
+        text = f"{place} is not there yet: the first call makes it"
         yield Sign(about="ledger", state="note", text=text)
         return
     try:
@@ -267,19 +268,23 @@ def _activations(config: Config, ledger: Ledger) -> Iterator[Sign]:
 
 
 def _database(status: Status) -> Iterator[Sign]:
-    text = f"SQLite {status.sqlite_version} through {status.driver}"
+    text = f"{status.server} through {status.driver}"
     if status.shareable:
         yield Sign(about="database", state="ok", text=f"{text}, safe for several processes")
     else:
         fix = "install pysqlite3, or use a Python with SQLite 3.51.3 or newer"
         yield Sign(about="database", state="warning", text=f"{text}: a second process is refused", fix=fix)
-    safe = status.journal_mode == "wal"
-    state: Literal["ok", "error"] = "ok" if safe else "error"
+    safe = status.journal_mode in {"wal", "fsync"}
+    fix = (
+        "set `fsync = on` on the server"
+        if status.driver == "psycopg"
+        else "something changed it: open it once"
+    )
     yield Sign(
         about="journal",
-        state=state,
+        state="ok" if safe else "error",
         text=status.journal_mode,
-        fix="" if safe else "something changed it: open it once",
+        fix="" if safe else fix,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +12,17 @@ from guardrail.visible import visible
 
 if TYPE_CHECKING:
     from guardrail.ledger import Ledger
+
+_LATER: Final = {
+    "sqlite": (
+        "Another process keeps an older state of the database open: once it has ended, the next erasure or the "
+        "last process to close the ledger overwrites it."
+    ),
+    "postgres": (
+        "The server overwrites what was deleted when it cleans up (VACUUM); its write-ahead log and its backups "
+        "hold it until they are gone."
+    ),
+}
 
 
 def erase(
@@ -41,6 +52,7 @@ def erase(
             if typer.prompt("Type `erase` to go on", default="", show_default=False).strip() != "erase":
                 output.line("Nothing was erased.")
                 raise typer.Exit(1)
+        on_server = isinstance(ledger.path, str)
         erased = [ledger.erasing.erase(run, by=who.id, reason=reason) for run in meant]
     left = not all(one.overwritten for one in erased)
     if as_json:
@@ -51,11 +63,7 @@ def erase(
         output.line(f"Erased: run {visible(one.run)}, {one.details:,} sealed details.", style="green")
     output.line(f"By {who}.")
     if left:
-        output.line(
-            "Another process keeps an older state of the database open: once it has ended, the next erasure or the "
-            "last process to close the ledger overwrites it.",
-            style="yellow",
-        )
+        output.line(_LATER["postgres" if on_server else "sqlite"], style="yellow")
 
 
 def _meant(ledger: Ledger, runs: list[str], principal: str | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 One pass over the records, log by log, gathers what they say. Nothing of it depends on the order of records in
 different logs, and the calls are not kept in memory: they come in the order of the records that they point to
-(SQLite sorts them, in a temporary file where they are many) and are compared as those go by. Every change of a
+(the database sorts them, in a temporary file where they are many) and are compared as those go by. Every change of a
 call's state carries a running number (`move`), so the sum of the calls' moves must be the number of such records,
 and the record that each call points to must be its last.
 """
@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, or_, select
 
 from guardrail.canonical import digest
 from guardrail.ledger import schema
-from guardrail.ledger.connection import Connection
+from guardrail.ledger.connection import Connection, stream
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 
@@ -128,7 +128,7 @@ class Agreement:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._calls: Iterator[_Call] = connection.execute(_CALLS)
+        self._calls: Iterator[_Call] = stream(connection, _CALLS)
         self._call = next(self._calls, None)
         self._differing: list[Disagreement] = []
         self._counted = self._moves = 0
@@ -275,7 +275,7 @@ class Agreement:
 
     @staticmethod
     def _about_requests(connection: Connection) -> Iterator[Disagreement]:
-        for name, run, agent, chain, principal, tool, expires, call, body in connection.execute(_REQUESTS):
+        for name, run, agent, chain, principal, tool, expires, call, body in stream(connection, _REQUESTS):
             fields: dict[str, Any] = _read(body or b"{}") or {}
             stored = {
                 "approval": name, "run": run, "agent": agent, "chain": _read(chain), "principal": principal,
@@ -314,7 +314,7 @@ class Agreement:
 
     def _about_runs(self, connection: Connection) -> Iterator[Disagreement]:
         count = 0
-        for run, labels in connection.execute(_LABELS):
+        for run, labels in stream(connection, _LABELS):
             count += 1
             stored = _read(labels)
             listed = {str(label) for label in stored} if isinstance(stored, list) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -325,7 +325,7 @@ class Agreement:
 
     def _about_definitions(self, connection: Connection) -> Iterator[Disagreement]:
         tools: set[str] = set()
-        for name, definition in connection.execute(_TOOLS):
+        for name, definition in stream(connection, _TOOLS):
             tools.add(name)
             if digest(definition) != name:
                 yield None, None, f"the definition of tool {name} is not the one that was stored"
@@ -336,7 +336,7 @@ class Agreement:
                 f"the definition of tool {name} is " + ("not recorded" if name in tools else "missing"),
             )
         policies = {
-            revision: sha256(bundle).hexdigest() for revision, bundle in connection.execute(_POLICIES)
+            revision: sha256(bundle).hexdigest() for revision, bundle in stream(connection, _POLICIES)
         }
         for revision in sorted(policies.keys() | self._policies.keys()):
             if policies.get(revision) != self._policies.get(revision):

@@ -9,6 +9,7 @@ from guardrail.approvals import Answer, Approval, ApprovalState, Judged
 from guardrail.errors import Conflict
 from guardrail.grants import SignedGrant
 from guardrail.hidden import Hidden
+from guardrail.ledger.connection import Database
 from guardrail.ledger.figures import Figures, figures_of
 from guardrail.ledger.granting import Asking
 from guardrail.ledger.listings import ApprovalArguments
@@ -24,8 +25,11 @@ from guardrail.sealing import SealingKey
 class Answers:
     """Requests and votes of one ledger; `Ledger` is all of it."""
 
-    def __init__(self, key: SealingKey, writer: Writer, reader: Reader, asking: Asking) -> None:
+    def __init__(
+        self, database: Database, key: SealingKey, writer: Writer, reader: Reader, asking: Asking
+    ) -> None:
         """See `Ledger.open`."""
+        self._database = database
         self._key = key
         self._writer = writer
         self._reader = reader
@@ -189,14 +193,16 @@ class Answers:
         return self._reader.is_pending(approval)
 
     def wait_for_answers(self, seconds: float) -> None:
-        """Block until somebody answers in this process, whatever he answers, or for so long.
+        """Block until somebody answers, whatever he answers, or for so long.
 
-        Who answers in another process wakes nobody: look again.
+        Who answers in another process is heard of with PostgreSQL only, and may be missed: look again.
         """
+        self._database.listen(self._doorbell.ring)
         self._doorbell.wait(seconds)
 
     async def wait_for_answers_async(self, seconds: float) -> None:
         """The same for asyncio."""
+        self._database.listen(self._doorbell.ring)
         await self._doorbell.wait_async(seconds)
 
     # -- yes, beforehand -----------------------------------------------------------------------------

@@ -126,6 +126,7 @@ def change(tx: Transaction, approval: Approval, state: ApprovalState) -> None:
         raise Conflict(f"approval {approval.id} is no longer {approval.state}")
     if state != "consumed":
         outbox.follow(tx, approval.id, "decided")
+        tx.database.ring(tx.connection)
 
 
 def about(tx: Transaction, approval: Approval) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import func, select
 
 from guardrail.canonical import digest
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Database
 from guardrail.ledger.notes import Remember, recall
-from guardrail.ledger.statements import text
+from guardrail.ledger.statements import Member, text
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
 from guardrail.records import encode
@@ -30,21 +30,15 @@ Emission = Literal["released", "unreviewed", "again"]
 """What a sink was given: what had been released, what nobody has reviewed, or what it has told already."""
 
 _records = schema.records.c
+_given, _told = Member(_records.body, "given"), Member(_records.body, "told", flag=True)
+_tool, _released = Member(_records.body, "tool"), Member(_records.body, "released")
 _COUNTS: Final = text(
-    select(
-        *(func.json_extract(cast(_records.body, Text), f"$.{field}") for field in ("given", "told")),
-        func.count(),
-    )
-    .where(_records.kind == "emission")
-    .group_by(*(func.json_extract(cast(_records.body, Text), f"$.{field}") for field in ("given", "told")))
+    select(_given, _told, func.count()).where(_records.kind == "emission").group_by(_given, _told)
 )
 _RELEASES: Final = text(
-    select(
-        *(func.json_extract(cast(_records.body, Text), f"$.{field}") for field in ("tool", "released")),
-        func.count(),
-    )
-    .where(_records.kind == "settled", func.json_extract(cast(_records.body, Text), "$.status") == "returned")
-    .group_by(*(func.json_extract(cast(_records.body, Text), f"$.{field}") for field in ("tool", "released")))
+    select(_tool, _released, func.count())
+    .where(_records.kind == "settled", Member(_records.body, "status") == "returned")
+    .group_by(_tool, _released)
 )
 
 

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from guardrail.errors import ConfigError, Conflict, VerificationFailed
 from guardrail.ledger import schema
 from guardrail.ledger.bodies import bodies
-from guardrail.ledger.connection import Connection, reading_only
+from guardrail.ledger.connection import Connection, Place
+from guardrail.ledger.places import reading_only
 from guardrail.ledger.signed import read_last, read_stored
 from guardrail.ledger.statements import text
 from guardrail.merkle import inclusion_proof, leaf_hash
@@ -45,7 +46,7 @@ class Exported:
     checkpoints: int
 
 
-def export_logs(path: Path, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Exported:
+def export_logs(path: Place, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Exported:
     """Write the records of all logs, and the checkpoints over them, in the form of `guardrail.verifier.exports`.
 
     Args:
@@ -72,7 +73,7 @@ def export_logs(path: Path, folder: Path, *, progress: Callable[[int, int], None
         raise VerificationFailed(f"a checkpoint is not one: {error}", fix="run `guardrail verify`") from error
 
 
-def prove(path: Path, log: int, sequence: int, keys: Keys) -> Proof:
+def prove(path: Place, log: int, sequence: int, keys: Keys) -> Proof:
     """The proof of one record, under the last checkpoint. It is verified before it is handed out.
 
     Args:

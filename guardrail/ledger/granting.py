@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from guardrail.approvals import Approval
 from guardrail.calls import Call
@@ -20,7 +20,7 @@ from guardrail.decisions import Reason
 from guardrail.errors import Conflict, GuardrailError
 from guardrail.grants import Grant, PublicKeys, Refused, SignedGrant, SigningKey, check, unvouched
 from guardrail.ledger import schema
-from guardrail.ledger.statements import text
+from guardrail.ledger.statements import text, upserting
 
 if TYPE_CHECKING:
     from guardrail.ledger.connection import Connection
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 _grants, _approvals = schema.grants.c, schema.approvals.c
 _ONE: Final = text(select(_grants.body, _grants.signature).where(_grants.approval == bindparam("approval")))
-_STORE: Final = text(
-    insert(schema.grants)
-    .prefix_with("OR REPLACE")
-    .values(approval=bindparam("approval"), body=bindparam("body"), signature=bindparam("signature"))
-)
+_STORE: Final = upserting(schema.grants, ("body", "signature"))
 _ASKED: Final = text(select(_approvals.record).where(_approvals.id == bindparam("approval")))
 
 

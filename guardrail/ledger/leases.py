@@ -126,6 +126,7 @@ def _take(tx: Transaction) -> LogRow:
     lease_until = tx.moment.timestamp() + tx.lease
     if taken is None:
         number = (tx.connection.execute(_LAST).fetchone()[0] or 0) + 1
+        tx.database.begin_month(tx.connection, month)
         taken = LogRow(
             number, month, 0, [], 0, 1, identity.writer, identity.host, identity.machine, identity.pid,
             identity.process_started, lease_until,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -18,7 +17,7 @@ from guardrail.ledger.activations import Activations
 from guardrail.ledger.admission import Admitting, Refusing, Settling
 from guardrail.ledger.answers import Answers
 from guardrail.ledger.checkpoints import Checkpoints
-from guardrail.ledger.connection import Database, DriverError, translate
+from guardrail.ledger.connection import Database, Place, place_of
 from guardrail.ledger.controls import Halt, Resolve, Unhalt
 from guardrail.ledger.definitions import BeginRun, Hear, StorePolicy
 from guardrail.ledger.emissions import Emissions
@@ -32,6 +31,7 @@ from guardrail.ledger.migrations import bring_up
 from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
+from guardrail.ledger.places import database_at
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.verify import verify
 from guardrail.ledger.writer import Writer
@@ -51,7 +51,7 @@ class Ledger(Answers):
     """One ledger, open in this process.
 
     Attributes:
-        path: the database file, absolute.
+        path: where it is: the database file, absolute, or the address of the database.
         outbox: what channels have to tell people.
         emissions: what users are told.
         checkpoints: what is signed over all logs.
@@ -74,18 +74,17 @@ class Ledger(Answers):
         self.outbox = outbox
         self.emissions = emissions
         self.flights = Flights()
-        self.path = database.path
+        self.path = database.place
         self.checkpoints = Checkpoints(database, writer)
         self.erasing = Erasing(database, writer, key)
         self.activations = Activations(database, writer, key)
-        self._database = database
-        super().__init__(key, writer, reader, asking)
+        super().__init__(database, key, writer, reader, asking)
         forking.watch(writer)
 
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        path: Place,
         *,
         key: SealingKey | None = None,
         lease: float = 30.0,
@@ -93,29 +92,32 @@ class Ledger(Answers):
         clock: Callable[[], datetime] = _utc_now,
         asking: Asking = DIRECT,
     ) -> Ledger:
-        """Open a ledger; a file that does not exist is created, an older one is migrated.
+        """Open a ledger; one that does not exist is created, an older one is migrated.
 
         Args:
-            path: the SQLite file. `-wal`, `-shm` and `.lock` files appear beside it while it is used.
-            key: what details are sealed with; by default the file `<path>.key`, created where there is no ledger yet.
+            path: the SQLite file; `-wal`, `-shm` and `.lock` files appear beside it while it is used. Or the address
+                of a PostgreSQL database, `postgresql://…`: the database has to exist, its tables are made.
+            key: what details are sealed with; by default the file `<path>.key`, or `guardrail.key` in the present
+                folder for PostgreSQL, created where there is no ledger yet.
             lease: seconds after which a process that shows no sign of life has lost the calls it was running.
-            wait: seconds to wait for another process's transaction before the ledger counts as locked.
+            wait: seconds to wait for another process's transaction before the ledger counts as locked, and for a server
+                that restarts.
             clock: the time, in UTC.
             asking: which channels are told of requests, and whether votes need a signature.
 
         Raises:
             LedgerUnavailable: it cannot be opened; the message says why and what to do.
         """
-        database = Database(Path(path).absolute(), wait=wait)
+        database = database_at(place_of(path), wait=wait)
         with database.lock:
             try:
                 connection = database.open()
-                bring_up(connection)
-                found = key_for(database.path, connection, key)
+                bring_up(database, connection)
+                found = key_for(database, connection, key)
                 database.ready()
-            except DriverError as error:
+            except database.errors as error:
                 database.close()
-                raise translate(error, database.path) from error
+                raise database.translate(error) from error
             except LedgerUnavailable:
                 database.close()
                 raise
@@ -380,4 +382,4 @@ class Ledger(Answers):
         Args:
             progress: told how many records of how many are checked, from time to time.
         """
-        return verify(self._database.path, key=self._key, progress=progress)
+        return verify(self._database.place, key=self._key, progress=progress)

@@ -115,9 +115,11 @@ class Status(Listed):
     """How the ledger is doing.
 
     Attributes:
-        shareable: whether this SQLite may share the file with other processes.
-        size: bytes of the database file.
-        wal_size: bytes of its write-ahead log.
+        server: the database and its version.
+        shareable: whether several processes may use it.
+        journal_mode: of SQLite; empty for PostgreSQL.
+        size: bytes of the database.
+        wal_size: bytes of SQLite's write-ahead log.
         key_path: the sealing key's file; None where the key was given.
         started: calls that run now.
         unknown: calls whose outcome nobody knows: `guardrail settle` resolves them.
@@ -126,7 +128,7 @@ class Status(Listed):
 
     path: str
     driver: str
-    sqlite_version: str
+    server: str
     shareable: bool
     revision: str
     journal_mode: str

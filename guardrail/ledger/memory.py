@@ -1,7 +1,7 @@
 """What one process remembers of the rows it wrote last, so that it need not read them again.
 
-It is exact while no other connection has committed, which SQLite tells inside the transaction
-(`PRAGMA data_version`). After a foreign commit the rows are read, or checked, again. A transaction changes
+It is exact while no other connection has committed, which the database tells inside the transaction
+(`Database.version`). After a foreign commit the rows are read, or checked, again. A transaction changes
 these rows in place; where it fails, everything is forgotten. Readers see only what was published after
 a commit.
 """
@@ -63,7 +63,7 @@ class Memory:
         """Start a transaction: drop what a foreign commit may have changed.
 
         Args:
-            seen: which connection this is, and its `data_version`; the latter means nothing on another connection.
+            seen: which connection this is, and its `version`; the latter means nothing on another connection.
         """
         if seen != self.seen:
             with self._publishing:

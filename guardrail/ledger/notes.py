@@ -32,8 +32,11 @@ class Remember(Write):
 
     def apply(self, tx: Transaction) -> None:
         """See the class."""
+        self._keep(tx, self._value)
+
+    def _keep(self, tx: Transaction, value: bytes) -> None:
         tx.connection.execute(_FORGET, (self._of, self._name))
-        tx.insert(schema.notes, (self._of, self._name, self._value))
+        tx.insert(schema.notes, (self._of, self._name, value))
 
 
 class RememberAlso(Remember):
@@ -48,8 +51,7 @@ class RememberAlso(Remember):
         added = orjson.loads(self._value)["value"]
         kept: list[Any] = recall(tx.connection, self._of, self._name) or []
         if added not in kept:
-            self._value = to_json({"value": [*kept, added][-self._limit :]})
-            super().apply(tx)
+            self._keep(tx, to_json({"value": [*kept, added][-self._limit :]}))
 
 
 def recall(connection: Connection, run: str, name: str) -> Any:

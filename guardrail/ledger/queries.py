@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -18,7 +17,7 @@ from guardrail.errors import Conflict
 from guardrail.grants import SignedGrant
 from guardrail.ledger import schema
 from guardrail.ledger.approvals import find, latest, read_approval
-from guardrail.ledger.connection import Connection, Database, driver, is_safe
+from guardrail.ledger.connection import Connection, Database
 from guardrail.ledger.controls import find_call
 from guardrail.ledger.granting import grant_of
 from guardrail.ledger.leases import is_held, log_of
@@ -303,19 +302,15 @@ class Reader:
 
     def status(self) -> Status:
         """How the ledger is doing."""
-        path = self._database.path
         halts = self.halts()
         with self._database.reading() as connection:
             records, runs, pending = connection.execute(_COUNTS).fetchone()
             logs = _logs_of(connection)
             states = [self._open_state(logs, *row) for row in connection.execute(_OPEN_CALLS).fetchall()]
-            (journal_mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-            form = revision(connection)
-        wal = Path(f"{path}-wal")
+            about = self._database.about(connection)
+            form = revision(self._database, connection)
         return Status(
-            path=str(path), driver=driver.__name__.partition(".")[0], sqlite_version=driver.sqlite_version,
-            shareable=is_safe(driver.sqlite_version_info), revision=form or "", journal_mode=journal_mode,
-            size=path.stat().st_size, wal_size=wal.stat().st_size if wal.exists() else 0,
+            path=self._database.name, revision=form or "", **about,
             key_id=self._key.id, key_path=None if self._key.path is None else str(self._key.path),
             records=records, runs=runs, started=states.count("started"), unknown=states.count("unknown"),
             pending=pending, logs=tuple(self._log(log) for log in logs.values()), halts=halts,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     REAL,
+    BigInteger,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -16,11 +18,20 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 
 REVISION: Final = "0008"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
+
+INTEGER: Final = Integer().with_variant(BigInteger(), "postgresql")
+"""64 bits on both."""
+TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte on both."""
+SECONDS: Final = REAL[float]().with_variant(DOUBLE_PRECISION(), "postgresql")
+"""64 bits on both."""
+_KINDS: Final[dict[type, Any]] = {Integer: INTEGER, Text: TEXT, REAL: SECONDS, LargeBinary: LargeBinary()}
 
 
 def _column(
@@ -30,7 +41,12 @@ def _column(
     null: bool = False,
     default: str | None = None,
 ) -> Column[object]:
-    return Column(name, kind, nullable=null, server_default=None if default is None else text(default))
+    default_ = None if default is None else text(default)
+    return Column(name, _KINDS[kind], nullable=null, server_default=default_)
+
+
+def _key(name: str, kind: type[Integer | Text], *more: Any) -> Column[object]:
+    return Column(name, _KINDS[kind], *more, primary_key=True, autoincrement=False)
 
 
 PLACES: Final = 40
@@ -39,7 +55,7 @@ PLACES: Final = 40
 records: Final = Table(
     "records",
     metadata,
-    Column("id", Integer, primary_key=True),
+    _key("id", Integer),
     _column("month", Integer),  # of the log, as 202601
     _column("log", Integer),
     _column("sequence", Integer),
@@ -54,7 +70,7 @@ records: Final = Table(
 sealed: Final = Table(
     "sealed",
     metadata,
-    Column("record", Integer, primary_key=True),
+    _key("record", Integer),
     _column("key_id", Text),
     _column("body", LargeBinary),
     sqlite_strict=True,
@@ -63,7 +79,7 @@ sealed: Final = Table(
 logs: Final = Table(
     "logs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    _key("id", Integer),
     _column("month", Integer),
     _column("size", Integer),
     _column("frontier", LargeBinary),
@@ -81,7 +97,7 @@ logs: Final = Table(
 runs: Final = Table(
     "runs",
     metadata,
-    Column("id", Text, primary_key=True),
+    _key("id", Text),
     _column("principal", Text),
     _column("started", Text),
     _column("position", Integer),
@@ -99,7 +115,7 @@ runs: Final = Table(
 calls: Final = Table(
     "calls",
     metadata,
-    Column("key", Text, primary_key=True),
+    _key("key", Text),
     _column("reference", Text),
     _column("run", Text),
     _column("call", Text),
@@ -126,7 +142,7 @@ calls: Final = Table(
 approvals: Final = Table(
     "approvals",
     metadata,
-    Column("id", Text, primary_key=True),
+    _key("id", Text),
     _column("key", Text),
     _column("digest", Text),
     _column("run", Text),
@@ -145,7 +161,12 @@ approvals: Final = Table(
     _column("edited", Integer, default="0"),  # the record of the edit that superseded this one; 0 = none
     Index("approvals_key", "key"),
     Index("approvals_run", "run", "agent"),
-    Index("approvals_pending", "expires_at", sqlite_where=text("state = 'pending'")),
+    Index(
+        "approvals_pending",
+        "expires_at",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -153,8 +174,8 @@ approvals: Final = Table(
 votes: Final = Table(
     "votes",
     metadata,
-    Column("approval", Text, ForeignKey("approvals.id"), primary_key=True),
-    Column("person", Text, primary_key=True),
+    _key("approval", Text, ForeignKey("approvals.id")),
+    _key("person", Text),
     _column("answer", Text),
     _column("channel", Text),
     _column("at", Text),
@@ -167,8 +188,8 @@ votes: Final = Table(
 proposals: Final = Table(
     "proposals",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("turn", Integer, primary_key=True),  # 1, 2, …: the last one counts
+    _key("key", Text),
+    _key("turn", Integer),  # 1, 2, …: the last one counts
     _column("approval", Text),
     _column(
         "withdrawn", Integer
@@ -181,7 +202,7 @@ proposals: Final = Table(
 remembered: Final = Table(
     "remembered",
     metadata,
-    Column("id", Text, primary_key=True),
+    _key("id", Text),
     _column("approval", Text),
     _column("person", Text),
     _column("channel", Text),
@@ -191,7 +212,12 @@ remembered: Final = Table(
     _column("until", Text),
     _column("record", Integer),  # its sealed detail holds the call and the pattern
     _column("forgotten_by", Text, default="''"),  # empty = it counts
-    Index("remembered_tool", "tool_digest", sqlite_where=text("forgotten_by = ''")),
+    Index(
+        "remembered_tool",
+        "tool_digest",
+        sqlite_where=text("forgotten_by = ''"),
+        postgresql_where=text("forgotten_by = ''"),
+    ),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -199,7 +225,7 @@ remembered: Final = Table(
 budgets: Final = Table(
     "budgets",
     metadata,
-    Column("scope", Text, primary_key=True),
+    _key("scope", Text),
     _column("name", Text),
     _column("unit", Text),
     _column("used", Integer),
@@ -211,7 +237,7 @@ budgets: Final = Table(
 controls: Final = Table(
     "controls",
     metadata,
-    Column("scope", Text, primary_key=True),
+    _key("scope", Text),
     _column("by", Text),
     _column("reason", Text),
     _column("at", Text),
@@ -222,7 +248,7 @@ controls: Final = Table(
 policies: Final = Table(
     "policies",
     metadata,
-    Column("revision", Text, primary_key=True),
+    _key("revision", Text),
     _column("bundle", LargeBinary),
     _column("at", Text),
     _column("record", Integer),
@@ -232,7 +258,7 @@ policies: Final = Table(
 tools: Final = Table(
     "tools",
     metadata,
-    Column("digest", Text, primary_key=True),
+    _key("digest", Text),
     _column("title", Text),
     _column("definition", LargeBinary),
     _column("at", Text),
@@ -243,8 +269,8 @@ tools: Final = Table(
 notes: Final = Table(
     "notes",
     metadata,
-    Column("run", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
+    _key("run", Text),
+    _key("name", Text),
     _column("value", LargeBinary),  # JSON
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -253,7 +279,7 @@ notes: Final = Table(
 outbox: Final = Table(
     "outbox",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", INTEGER, Identity(), primary_key=True),
     _column("approval", Text),
     _column("run", Text),
     _column("kind", Text),
@@ -266,15 +292,27 @@ outbox: Final = Table(
     _column("place", Text),  # JSON: where the channel finds it again; empty = nowhere
     _column("why", Text),  # it failed last; empty = it did not
     Index("outbox_approval", "approval", "channel"),
-    Index("outbox_run", "run", "channel", sqlite_where=text("delivered = 0")),
-    Index("outbox_waiting", "channel", "due", sqlite_where=text("delivered = 0")),
+    Index(
+        "outbox_run",
+        "run",
+        "channel",
+        sqlite_where=text("delivered = 0"),
+        postgresql_where=text("delivered = 0"),
+    ),
+    Index(
+        "outbox_waiting",
+        "channel",
+        "due",
+        sqlite_where=text("delivered = 0"),
+        postgresql_where=text("delivered = 0"),
+    ),
     sqlite_strict=True,
 )
 
 grants: Final = Table(
     "grants",
     metadata,
-    Column("approval", Text, primary_key=True),
+    _key("approval", Text),
     _column("body", LargeBinary),  # canonical JSON, as signed
     _column("signature", LargeBinary),
     sqlite_with_rowid=False,
@@ -284,10 +322,10 @@ grants: Final = Table(
 observations: Final = Table(
     "observations",
     metadata,
-    Column("name", Text, primary_key=True),  # of a package
-    Column("ecosystem", Text, primary_key=True),
-    Column("source", Text, primary_key=True),  # address of the index
-    Column("since", Text, primary_key=True),  # the first look that found this state
+    _key("name", Text),  # of a package
+    _key("ecosystem", Text),
+    _key("source", Text),  # address of the index
+    _key("since", Text),  # the first look that found this state
     _column("checked", Text),  # the last one
     _column("known", Integer),  # 1 = it was there
     _column("uploaded", Text, null=True),
@@ -299,7 +337,7 @@ observations: Final = Table(
 checkpoints: Final = Table(
     "checkpoints",
     metadata,
-    Column("size", Integer, primary_key=True),  # of log 0
+    _key("size", Integer),  # of log 0
     _column("at", Text),
     _column("note", Text),  # as it was signed, with the signatures of witnesses
     _column("frontiers", LargeBinary),  # JSON: log → its size and frontier then, to go on from
@@ -309,8 +347,8 @@ checkpoints: Final = Table(
 activations: Final = Table(
     "activations",
     metadata,
-    Column("source", Text, primary_key=True),  # where editions of the policies come from
-    Column("turn", Integer, primary_key=True),  # 1, 2, …
+    _key("source", Text),  # where editions of the policies come from
+    _key("turn", Integer),  # 1, 2, …
     _column("result", Text),
     _column("code", Text),  # why it was refused; empty = it was not
     _column("by", Text),

@@ -1,7 +1,7 @@
 """One transaction: load what a batch of writes needs, let each decide, store what changed.
 
 Every write of the batch decides in Python over the same rows, one after the other, and the rows are
-written set-based at the end. `BEGIN IMMEDIATE` makes this exact: nobody else writes in between.
+written set-based at the end. `Database.begin` makes this exact: nobody else writes in between.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Table, bindparam, select
 
 from guardrail.ledger import leases, schema
-from guardrail.ledger.connection import Connection
+from guardrail.ledger.connection import Connection, Database
 from guardrail.ledger.identity import Identity
 from guardrail.ledger.memory import Memory
 from guardrail.ledger.rows import HISTORY, BudgetRow, CallRow, LogRow, RunRow, no_usage
@@ -56,6 +56,7 @@ _HISTORY: Final = text(
     .limit(HISTORY)
 )  # fmt: skip
 _POSITION: Final = text(select(schema.runs.c.position).where(schema.runs.c.id == bindparam("id")))
+_LEAF: Final = text(select(schema.records.c.leaf).where(schema.records.c.id == bindparam("id")))
 _SEALED: Final = text(
     select(schema.records.c.body, schema.sealed.c.body)
     .join_from(schema.records, schema.sealed, schema.records.c.id == schema.sealed.c.record)
@@ -95,11 +96,12 @@ class Transaction:
     """
 
     def __init__(
-        self, connection: Connection, opened: int, memory: Memory, identity: Identity, key: SealingKey,
+        self, database: Database, connection: Connection, memory: Memory, identity: Identity, key: SealingKey,
         moment: datetime, lease: float,
     ) -> None:  # fmt: skip
+        self.database = database
         self.connection = connection
-        self._cursor = connection.cursor()
+        self._cursor, self._deferred = connection.cursor(), database.deferred(connection)
         self.memory = memory
         self.identity = identity
         self.key = key
@@ -116,8 +118,7 @@ class Transaction:
         self._changed_budgets: dict[str, BudgetRow] = {}
         self._records: list[tuple[Any, ...]] = []
         self._sealed: dict[int, Sealed] = {}
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        memory.refresh((opened, version))
+        memory.refresh((database.opened, database.version(connection)))
         self.log: LogRow = leases.hold(self)
 
     # -- loading -------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ class Transaction:
 
     def insert(self, table: Table, row: tuple[Any, ...]) -> None:
         """Insert one row of a table that has no row class here, columns in their order."""
-        self._cursor.execute(_INSERT[table.name].text, row)
+        self._deferred.execute(_INSERT[table.name].text, row)
         self.changed = True
 
     @property
@@ -275,25 +276,25 @@ class Transaction:
     def store(self) -> None:
         """Write everything that changed; the caller commits."""
         if self._records:
-            _INSERT["records"].write(self._cursor, self._records)
+            _INSERT["records"].write(self._deferred, self._records)
         if self._sealed:
             key = self.key.id
             sealed = [(number, key, bytearray(item.body)) for number, item in self._sealed.items()]
-            _INSERT["sealed"].write(self._cursor, sealed)
+            _INSERT["sealed"].write(self._deferred, sealed)
         self._store_calls()
         self._store("runs", self._changed_runs.values())
         self._store("budgets", self._changed_budgets.values())
         log = self.log
         log.lease_until = max(log.lease_until, self.moment.timestamp() + self.lease)
         writing = _UPDATE["logs"]
-        self._cursor.execute(writing.text, writing.values(log))
+        self._deferred.execute(writing.text, writing.values(log))
 
     def _store_calls(self) -> None:
         rows = self._changed_calls.values()
         entered = [row for row in rows if row.reentered and row.stored]
         self._store("calls", [row for row in rows if not (row.reentered and row.stored)] if entered else rows)
         if entered:
-            _REENTER.write(self._cursor, entered)
+            _REENTER.write(self._deferred, entered)
         for row in rows:
             row.reentered = False
 
@@ -301,11 +302,19 @@ class Transaction:
         new = [row for row in rows if not row.stored]
         old = [row for row in rows if row.stored]
         if new:
-            _INSERT[table].write(self._cursor, new)
+            _INSERT[table].write(self._deferred, new)
             for row in new:
                 row.stored = True
         if old:
-            _UPDATE[table].write(self._cursor, old)
+            _UPDATE[table].write(self._deferred, old)
+
+    def landed(self, connection: Connection) -> bool:
+        """Whether this was committed, looked up by its last record; without one it can be done again: False."""
+        if not self._records:
+            return False
+        number, *_, leaf = self._records[-1]
+        found = connection.execute(_LEAF, (number,)).fetchone()
+        return found is not None and bytes(found[0]) == leaf
 
     def publish(self) -> None:
         """After the commit: let readers see it."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import bindparam, func, select
@@ -23,9 +22,10 @@ from sqlalchemy import bindparam, func, select
 from guardrail.errors import VerificationFailed
 from guardrail.ledger import schema
 from guardrail.ledger.agreement import Agreement, says, telling
-from guardrail.ledger.connection import Connection, reading_only
+from guardrail.ledger.connection import Connection, Place
 from guardrail.ledger.findings import Fault, Head, Verification
 from guardrail.ledger.passing import PassingLog
+from guardrail.ledger.places import reading_only
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.signed import Kept, Signed
 from guardrail.ledger.statements import text
@@ -36,7 +36,7 @@ from guardrail.verifier.checkpoints import Keys
 _PAGE: Final = 500
 _SEQUENCE: Final = (1 << PLACES) - 1
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
-"""What SQLite holds as an integer."""
+"""What both databases hold as an integer."""
 _records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
 _BESIDE: Final = (schema.records, schema.sealed, _records.id == _sealed.record)
 _STRETCH: Final = text(
@@ -70,7 +70,7 @@ _FROM, _TO = len(_DETAIL), len(_DETAIL) + 2 * HASH_BYTES
 
 
 def verify(
-    path: Path,
+    path: Place,
     *,
     key: SealingKey | None = None,
     keys: Keys | None = None,
@@ -80,14 +80,14 @@ def verify(
     """Check a ledger. Opens a connection of its own that may only read; do not fork meanwhile.
 
     Args:
-        path: the database file.
+        path: where the ledger is.
         key: opens the sealed details; without it they are counted as not opened.
         keys: under which checkpoints are believed; without them their signatures are not checked.
         kept: checkpoints that others keep, already believed, which the ledger has to agree with.
         progress: told how many records of how many are checked.
 
     Raises:
-        LedgerUnavailable: the file cannot be read.
+        LedgerUnavailable: it cannot be read.
     """
     with reading_only(path) as connection:
         return _Verifier(connection, key, Signed(connection, keys, kept)).run(progress)

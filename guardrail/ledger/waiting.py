@@ -1,6 +1,7 @@
-"""Waiting for people, in this process: whoever waits is woken by an answer that is given here.
+"""Waiting for people: whoever waits is woken by an answer that is given in this process.
 
-Answers that are given elsewhere wake nobody, so whoever waits looks again from time to time. There is no lock: a
+Answers that are given elsewhere ring only where the database tells of them (`Database.listen`), so whoever waits looks
+again from time to time. There is no lock: a
 forked child may inherit one that is held.
 """
 

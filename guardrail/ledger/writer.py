@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from guardrail.admission import Ticket
 from guardrail.errors import GuardrailError, LedgerError, LedgerUnavailable
 from guardrail.ledger import leases
 from guardrail.ledger.batches import Batch, Held, Item, answer_all
-from guardrail.ledger.connection import Database, DriverError, code, is_environment, translate
+from guardrail.ledger.connection import Database, Uncertain
 from guardrail.ledger.identity import Identity
 from guardrail.ledger.memory import Memory
 from guardrail.ledger.transaction import Transaction
@@ -284,7 +283,7 @@ class Writer:
             self._database.lock.release()
 
     def _commit(self, items: list[Item], *, wait: float) -> bool:
-        """Commit what is buffered and these; False where another process holds the file and `wait` is 0.
+        """Commit what is buffered and these; False where that has to wait for somebody and `wait` is 0.
 
         What goes wrong with one write is that write's own error. What goes wrong with the database is everybody's,
         and the buffered outcomes stay buffered.
@@ -294,22 +293,29 @@ class Writer:
             with self._bell:
                 later, self._later = self._later, []
         every = [*(item for _, item in later), *items] if later else items
-        try:
-            self._transact(every, wait)
-        except BaseException as error:  # whatever it is: the callers get it, nobody is left waiting
-            self._database.rollback(error)
-            self.memory.forget()
-            if isinstance(error, DriverError) and not wait and code(error) == sqlite3.SQLITE_BUSY:
-                self._put_back(later, 0.0)
-                return False
-            if not isinstance(error, Exception):
-                self._put_back(later, 0.0)
-                raise
-            self._distribute(error, later, items)
-        return True
+        until = time.monotonic() + wait
+        while True:
+            try:
+                self._transact(every, wait)
+            except BaseException as error:  # whatever it is: the callers get it, nobody is left waiting
+                self._database.rollback(error)
+                self.memory.forget()
+                if not isinstance(error, Exception):
+                    self._put_back(later, 0.0)
+                    raise
+                again = self._database.may_repeat(error)
+                if not wait and (again or self._database.is_busy(error)):
+                    self._put_back(later, 0.0)
+                    return False
+                if again and time.monotonic() < until:
+                    continue  # it is undone: all of it is decided once more
+                if isinstance(error, Uncertain):  # what this admitted reads `unknown` once its lease is over
+                    self.memory.log = None
+                self._distribute(error, later, items)
+            return True
 
     def _distribute(self, error: Exception, later: list[tuple[float, Item]], items: list[Item]) -> None:
-        if isinstance(error, LedgerUnavailable) or (isinstance(error, DriverError) and is_environment(error)):
+        if isinstance(error, LedgerUnavailable) or self._database.is_environment(error):
             self._put_back(later, _RETRY)
             self._fail(items, error)
         elif len(later) + len(items) == 1:
@@ -333,8 +339,8 @@ class Writer:
     def _translated(self, error: Exception) -> GuardrailError:
         if isinstance(error, GuardrailError):
             return type(error)(error.message, fix=error.fix)
-        if isinstance(error, DriverError):
-            translated = translate(error, self._database.path)
+        if isinstance(error, self._database.errors):
+            translated = self._database.translate(error)
         else:
             translated = LedgerError(f"the record could not be written: {error!r}")
         translated.__cause__ = error
@@ -346,15 +352,10 @@ class Writer:
             self._later[:0] = [(due, item) for _, item in later]
 
     def _transact(self, items: list[Item], wait: float) -> None:
+        began = time.perf_counter()
         connection = self._database.begin(wait)
         tx = Transaction(
-            connection,
-            self._database.opened,
-            self.memory,
-            self.identity,
-            self._key,
-            self._clock(),
-            self._lease,
+            self._database, connection, self.memory, self.identity, self._key, self._clock(), self._lease
         )
         writes = [item.write for item in items]
         if len(writes) == 1:
@@ -376,7 +377,7 @@ class Writer:
             self.memory.is_exact = False
             return
         tx.store()
-        self._finish(tx, len(items))
+        self._finish(tx, len(items), began)
         for item in items:
             if item.forsaken:
                 self._release(item)
@@ -384,11 +385,12 @@ class Writer:
             with self._bell:
                 self._start()  # it keeps the lease alive
 
-    def _finish(self, tx: Transaction, writes: int) -> None:
+    def _finish(self, tx: Transaction, writes: int, began: float) -> None:
         """Commit what is stored, and let everybody see it."""
-        began = time.perf_counter()
+        if not self._database.is_remote:  # there, whatever is asked takes its time
+            began = time.perf_counter()
         # An outcome that goes into a lost file reads `unknown`, and the next admission finds the loss.
-        self._database.commit(check=bool(tx.started) or not tx.ended)
+        self._database.commit(check=bool(tx.started) or not tx.ended, landed=tx.landed)
         taken = time.perf_counter() - began
         self._is_slow = taken > SLOW
         measures.commit(writes, taken)

@@ -18,7 +18,8 @@ from sqlalchemy import bindparam, select
 
 from guardrail.errors import VerificationFailed
 from guardrail.ledger import schema
-from guardrail.ledger.connection import Connection, reading_only
+from guardrail.ledger.connection import Connection, Place
+from guardrail.ledger.places import reading_only
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 from guardrail.records import Kind
@@ -91,13 +92,13 @@ class History:
     """Where to read, and what of it.
 
     Attributes:
-        path: the database file.
+        path: where the ledger is.
         key: the file with the key that opens details; None = nobody holds it.
         run: only this run.
         since: only what was recorded at or after this moment, as records write it (RFC 3339, UTC, milliseconds).
     """
 
-    path: Path
+    path: Place
     key: Path | None = None
     run: str | None = None
     since: str = ""

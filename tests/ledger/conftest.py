@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
+from tests.servers import server_or_skip, template
 
 
 class Clock:
@@ -27,12 +29,19 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Where a ledger is, or is not yet; whatever asks for it runs on both databases, unless it says `SQLITE`."""
+    if request.param == "sqlite":
+        yield tmp_path / "ledger.db"
+        return
+    request.getfixturevalue("monkeypatch").chdir(tmp_path)  # where the key is
+    with server_or_skip().database(template()) as address:
+        (tmp_path / "address").write_text(address)
+        yield address
 
 
 @pytest.fixture
-def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
+def ledger(path: Place, clock: Clock) -> Iterator[Ledger]:
     with Ledger.open(path, clock=clock) as opened:
         yield opened

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import pytest
 
 from guardrail.admission import Admit, Refuse, Settle, Ticket
 from guardrail.budgets import Reservation
@@ -14,6 +15,8 @@ from guardrail.decisions import Ask, Decision, Reason, Verdict, refuse
 from guardrail.ledger import Ledger
 from guardrail.outcomes import Status
 
+SQLITE = pytest.mark.parametrize("path", ["sqlite"], indirect=True)
+"""Only what SQLite does, or has."""
 SEND = Tool(name="send_money", server="bank")
 READ = Tool(name="read_file", server="files", effect="read")
 RETRIED = Tool(name="post", server="web", effect="write", retries=True)

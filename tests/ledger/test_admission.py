@@ -18,6 +18,7 @@ from tests.ledger.lines import (
     READ,
     RETRIED,
     SEND,
+    SQLITE,
     admit,
     admitted,
     budget,
@@ -357,6 +358,7 @@ def test_tool_definitions_and_policies_are_kept_once(ledger: Ledger) -> None:
     assert ledger.verify().ok
 
 
+@SQLITE
 def test_records_hold_no_arguments_messages_results_or_plain_digests(ledger: Ledger, path: object) -> None:
     of = call(amount=987654321)
     ticket = admitted(ledger, of)

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from guardrail.checkpointing import Made, make_checkpoint
 from guardrail.errors import AnchorUnavailable, Conflict, VerificationFailed
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.connection import Place
 from guardrail.ledger.exporting import export_logs, prove
 from guardrail.ledger.findings import Verification
 from guardrail.ledger.signed import Kept
@@ -29,8 +30,9 @@ from guardrail.verifier.exports import verify_export
 from guardrail.verifier.notes import Note
 from guardrail.verifier.proofs import Proof
 from tests.ledger.conftest import Clock
-from tests.ledger.lines import call, ran
+from tests.ledger.lines import SQLITE, call, ran
 from tests.ledger.test_verify import tamper
+from tests.servers import drop_triggers, stranger
 
 ORIGIN = "example.com/guardrail"
 SIGNER = FileSigner.generate(ORIGIN)
@@ -38,7 +40,7 @@ KEYS = Keys(logs=(SIGNER.key,))
 
 
 @pytest.fixture(name="other")
-def _other(path: Path, clock: Clock) -> Iterator[Ledger]:
+def _other(path: Place, clock: Clock) -> Iterator[Ledger]:
     with Ledger.open(path, clock=clock) as opened:
         yield opened
 
@@ -47,11 +49,11 @@ def made(ledger: Ledger, *anchors: Anchor) -> Made:
     return make_checkpoint(ledger, SIGNER, anchors)
 
 
-def looked(path: Path, *kept: Kept) -> Verification:
+def looked(path: Place, *kept: Kept) -> Verification:
     return verify(path, keys=KEYS, kept=kept)
 
 
-def faults(path: Path, *kept: Kept) -> list[str]:
+def faults(path: Place, *kept: Kept) -> list[str]:
     return [str(fault) for fault in looked(path, *kept).faults]
 
 
@@ -59,7 +61,7 @@ def bodies(ledger: Ledger, log: int) -> list[bytes]:
     return [record.body for record in ledger.records() if record.log == log]
 
 
-def test_a_checkpoint_names_the_heads_of_all_logs_and_signs_log_0(ledger: Ledger, other: Ledger, path: Path):
+def test_a_checkpoint_names_the_heads_of_all_logs_and_signs_log_0(ledger: Ledger, other: Ledger, path: Place):
     ran(ledger, call(1))
     ran(other, call(2))
     found = made(ledger)
@@ -81,7 +83,7 @@ def test_a_checkpoint_names_the_heads_of_all_logs_and_signs_log_0(ledger: Ledger
     )
 
 
-def test_what_comes_after_a_checkpoint_is_said_to_be_later(ledger: Ledger, path: Path):
+def test_what_comes_after_a_checkpoint_is_said_to_be_later(ledger: Ledger, path: Place):
     ran(ledger, call(1))
     made(ledger)
     ran(ledger, call(2))
@@ -100,7 +102,7 @@ def test_where_nothing_has_happened_nothing_is_written(ledger: Ledger):
     assert len(ledger.checkpoints.stored()) == 2
 
 
-def test_what_was_written_down_and_never_signed_is_signed_the_next_time(ledger: Ledger, path: Path):
+def test_what_was_written_down_and_never_signed_is_signed_the_next_time(ledger: Ledger, path: Place):
     """As after a crash between the two."""
     ran(ledger, call(1))
     assert ledger.checkpoints.append().size == 1
@@ -113,12 +115,12 @@ def test_what_was_written_down_and_never_signed_is_signed_the_next_time(ledger: 
     assert looked(path).ok
 
 
-def test_a_ledger_without_records_has_a_checkpoint_too(ledger: Ledger, path: Path):
+def test_a_ledger_without_records_has_a_checkpoint_too(ledger: Ledger, path: Place):
     assert made(ledger).checkpoint.size in (0, 1)
     assert looked(path).ok
 
 
-def test_a_checkpoint_goes_on_from_the_last(ledger: Ledger, other: Ledger, path: Path):
+def test_a_checkpoint_goes_on_from_the_last(ledger: Ledger, other: Ledger, path: Place):
     for turn in range(9):
         ran(ledger if turn % 2 else other, call(turn))
         found = made(other if turn % 3 else ledger)
@@ -130,7 +132,7 @@ def test_a_checkpoint_goes_on_from_the_last(ledger: Ledger, other: Ledger, path:
     assert looked(path).ok
 
 
-def test_what_was_signed_once_is_not_hashed_again_unless_its_frontier_was_lost(ledger: Ledger, path: Path):
+def test_what_was_signed_once_is_not_hashed_again_unless_its_frontier_was_lost(ledger: Ledger, path: Place):
     """The frontiers are no more than a shortcut: whatever stands there, the same is signed or nothing."""
     for turn in range(5):
         ran(ledger, call(turn))
@@ -142,20 +144,19 @@ def test_what_was_signed_once_is_not_hashed_again_unless_its_frontier_was_lost(l
     assert made(ledger).checkpoint.size == 2
 
 
-def test_frontiers_are_kept_of_the_last_checkpoint_alone(ledger: Ledger, path: Path):
+def test_frontiers_are_kept_of_the_last_checkpoint_alone(ledger: Ledger, path: Place):
     for turn in range(3):
         ran(ledger, call(turn))
         made(ledger)
-    connection = driver.connect(str(path))
-    kept = connection.execute("SELECT size FROM checkpoints WHERE length(frontiers) > 0").fetchall()
-    connection.close()
+    with stranger(path) as connection:
+        kept = connection.execute("SELECT size FROM checkpoints WHERE length(frontiers) > 0").fetchall()
     assert kept == [(3,)]
     last = ledger.checkpoints.last()
     assert last is not None
     assert (last.size, last) == (3, ledger.checkpoints.stored()[-1])
 
 
-def test_a_stored_checkpoint_that_is_none_is_told(ledger: Ledger, path: Path):
+def test_a_stored_checkpoint_that_is_none_is_told(ledger: Ledger, path: Place):
     ran(ledger, call("one"))
     made(ledger)
     tamper(path, ("UPDATE checkpoints SET note = 'nothing'", ()), without_triggers=False)
@@ -163,7 +164,7 @@ def test_a_stored_checkpoint_that_is_none_is_told(ledger: Ledger, path: Path):
         made(ledger)
 
 
-def test_checkpoints_may_be_made_by_many_at_once(path: Path):
+def test_checkpoints_may_be_made_by_many_at_once(path: Place):
     ledgers = [Ledger.open(path, wait=60) for _ in range(3)]
 
     def work(number: int) -> None:
@@ -183,7 +184,7 @@ def test_checkpoints_may_be_made_by_many_at_once(path: Path):
         ledger.close()
 
 
-def test_log_0_is_nobodys_to_write_to(ledger: Ledger, path: Path, clock: Clock):
+def test_log_0_is_nobodys_to_write_to(ledger: Ledger, path: Place, clock: Clock):
     ran(ledger, call(1))
     made(ledger)
     ledger.close()
@@ -197,10 +198,14 @@ def test_log_0_is_nobodys_to_write_to(ledger: Ledger, path: Path, clock: Clock):
 # -- what is found -----------------------------------------------------------------------------------------
 
 
-def forge(path: Path, log: int, sequence: int, *, run: str = "forged") -> None:
+def forge(path: Place, log: int, sequence: int, *, run: str = "forged") -> None:
     """Change a record, and its log's row with it, as whoever can write the whole file can."""
-    connection = driver.connect(str(path), isolation_level=None)
-    connection.execute("DROP TRIGGER IF EXISTS records_no_update")
+    with stranger(path) as connection:
+        drop_triggers(connection)
+        _forge(connection, log, sequence, run)
+
+
+def _forge(connection: Any, log: int, sequence: int, run: str) -> None:
     rows = connection.execute("SELECT id, body FROM records WHERE log = ? ORDER BY id", (log,)).fetchall()
     nodes: list[bytes] = []
     for place, (number, stored) in enumerate(rows):
@@ -212,23 +217,23 @@ def forge(path: Path, log: int, sequence: int, *, run: str = "forged") -> None:
             (body, leaf_hash(body), fields.get("run"), number),
         )
     connection.execute("UPDATE logs SET frontier = ? WHERE id = ?", (pack(nodes), log))
-    connection.close()
 
 
-def test_a_history_written_anew_with_its_heads_is_found(ledger: Ledger, path: Path):
+def test_a_history_written_anew_with_its_heads_is_found(ledger: Ledger, path: Place, clock: Clock):
     """Without a checkpoint, this is what nothing can find."""
     for turn in range(3):
         ran(ledger, call(turn))
     made(ledger)
     forge(path, 1, 4)
     assert faults(path)[0] == "log 1, record 0: it, or one of those up to 7, is not the one that was signed"
-    ran(ledger, call("more"))
-    with pytest.raises(VerificationFailed, match="nothing was signed"):
-        made(ledger)
+    with Ledger.open(path, clock=clock) as later:
+        ran(later, call("more"))
+        with pytest.raises(VerificationFailed, match="nothing was signed"):
+            made(later)
 
 
 def test_a_forged_record_between_two_checkpoints_is_named_as_closely_as_they_allow(
-    ledger: Ledger, path: Path
+    ledger: Ledger, path: Place
 ):
     for turn in range(3):
         ran(ledger, call(turn))
@@ -237,7 +242,7 @@ def test_a_forged_record_between_two_checkpoints_is_named_as_closely_as_they_all
     assert faults(path)[0] == "log 1, record 4: it, or one of those up to 5, is not the one that was signed"
 
 
-def test_log_0_written_anew_is_found(ledger: Ledger, path: Path):
+def test_log_0_written_anew_is_found(ledger: Ledger, path: Place):
     ran(ledger, call(1))
     made(ledger)
     forge(path, 0, 0)
@@ -246,29 +251,28 @@ def test_log_0_written_anew_is_found(ledger: Ledger, path: Path):
         made(ledger)
 
 
-def cut(path: Path, log: int, size: int) -> None:
+def cut(path: Place, log: int, size: int) -> None:
     """Take the end of a log away, with its heads."""
-    connection = driver.connect(str(path), isolation_level=None)
-    connection.execute("DROP TRIGGER IF EXISTS records_no_delete")
-    connection.execute("DELETE FROM records WHERE log = ? AND sequence >= ?", (log, size))
-    rows = connection.execute("SELECT leaf FROM records WHERE log = ? ORDER BY id", (log,)).fetchall()
     nodes: list[bytes] = []
-    extend(nodes, 0, [leaf for (leaf,) in rows])
-    connection.execute("UPDATE logs SET size = ?, frontier = ? WHERE id = ?", (size, pack(nodes), log))
-    connection.close()
+    with stranger(path) as connection:
+        drop_triggers(connection)
+        connection.execute("DELETE FROM records WHERE log = ? AND sequence >= ?", (log, size))
+        rows = connection.execute("SELECT leaf FROM records WHERE log = ? ORDER BY id", (log,)).fetchall()
+        extend(nodes, 0, [leaf for (leaf,) in rows])
+        connection.execute("UPDATE logs SET size = ?, frontier = ? WHERE id = ?", (size, pack(nodes), log))
 
 
-def test_a_tail_cut_off_with_its_heads_is_found(ledger: Ledger, path: Path):
+def test_a_tail_cut_off_with_its_heads_is_found(ledger: Ledger, path: Place, clock: Clock):
     for turn in range(3):
         ran(ledger, call(turn))
     made(ledger)
     cut(path, 1, 6)
     assert faults(path)[0] == "log 1, record 6: the end of the log is missing: 8 records were signed"
-    with pytest.raises(VerificationFailed, match="nothing was signed: log 1"):
-        made(ledger)
+    with Ledger.open(path, clock=clock) as later, pytest.raises(VerificationFailed, match="signed: log 1"):
+        made(later)
 
 
-def test_a_log_that_is_gone_is_found(ledger: Ledger, other: Ledger, path: Path):
+def test_a_log_that_is_gone_is_found(ledger: Ledger, other: Ledger, path: Place):
     ran(ledger, call(1))
     ran(other, call(2))
     made(ledger)
@@ -288,7 +292,7 @@ def test_a_log_that_is_gone_is_found(ledger: Ledger, other: Ledger, path: Path):
         ("UPDATE checkpoints SET size = 7 WHERE size = 2", "checkpoint 7: its note is that of checkpoint 2"),
     ],
 )  # fmt: skip
-def test_a_changed_checkpoint_is_found(ledger: Ledger, path: Path, statement: str, fault: str):
+def test_a_changed_checkpoint_is_found(ledger: Ledger, path: Place, statement: str, fault: str):
     for turn in range(2):
         ran(ledger, call(turn))
         made(ledger)
@@ -297,8 +301,9 @@ def test_a_changed_checkpoint_is_found(ledger: Ledger, path: Path, statement: st
         looked(path).require()
 
 
+@SQLITE
 def test_a_ledger_cut_back_whole_is_found_by_whoever_keeps_checkpoints_elsewhere(
-    ledger: Ledger, path: Path, tmp_path: Path, clock: Clock
+    ledger: Ledger, path: Place, tmp_path: Path, clock: Clock
 ):
     """Put an old copy of the file back, and it is all right by itself."""
     anchor = FileAnchor(tmp_path / "elsewhere.txt")
@@ -324,7 +329,9 @@ def test_a_ledger_cut_back_whole_is_found_by_whoever_keeps_checkpoints_elsewhere
         assert len(restored.checkpoints.stored()) == 1
 
 
-def test_checkpoints_kept_elsewhere_that_are_older_are_said_to_be(ledger: Ledger, path: Path, tmp_path: Path):
+def test_checkpoints_kept_elsewhere_that_are_older_are_said_to_be(
+    ledger: Ledger, path: Place, tmp_path: Path
+):
     anchor = FileAnchor(tmp_path / "elsewhere.txt")
     ran(ledger, call(1))
     made(ledger, anchor)
@@ -346,7 +353,7 @@ def _witness() -> Iterator[WitnessStandIn]:
 
 
 def test_every_anchor_keeps_it_with_the_witnesss_signature(
-    ledger: Ledger, path: Path, tmp_path: Path, witness: WitnessStandIn
+    ledger: Ledger, path: Place, tmp_path: Path, witness: WitnessStandIn
 ):
     repository = tmp_path / "repository"
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
@@ -393,7 +400,7 @@ def test_an_anchor_with_somebody_elses_checkpoints_is_refused(ledger: Ledger, tm
         made(ledger, anchor)
 
 
-def test_a_key_may_follow_another(ledger: Ledger, path: Path):
+def test_a_key_may_follow_another(ledger: Ledger, path: Place):
     ran(ledger, call(1))
     made(ledger)
     ran(ledger, call(2))
@@ -408,7 +415,7 @@ def test_a_key_may_follow_another(ledger: Ledger, path: Path):
 # -- for others --------------------------------------------------------------------------------------------
 
 
-def test_an_export_is_verified_without_the_ledger(ledger: Ledger, other: Ledger, path: Path, tmp_path: Path):
+def test_an_export_is_verified_without_the_ledger(ledger: Ledger, other: Ledger, path: Place, tmp_path: Path):
     for turn in range(3):
         ran(ledger, call(turn))
         ran(other, call(turn, run="other"))
@@ -424,7 +431,7 @@ def test_an_export_is_verified_without_the_ledger(ledger: Ledger, other: Ledger,
     assert not [path for path in (tmp_path / "export").iterdir() if b"DE12" in path.read_bytes()]
 
 
-def test_every_record_can_be_proved_to_others(ledger: Ledger, other: Ledger, path: Path):
+def test_every_record_can_be_proved_to_others(ledger: Ledger, other: Ledger, path: Place):
     for turn in range(3):
         ran(ledger, call(turn))
         ran(other, call(turn, run="other"))
@@ -436,7 +443,7 @@ def test_every_record_can_be_proved_to_others(ledger: Ledger, other: Ledger, pat
 
 
 @pytest.mark.parametrize("place", [(1, 4), (1, 99), (2, 0), (0, 1)])
-def test_what_no_checkpoint_covers_cannot_be_proved(ledger: Ledger, path: Path, place: tuple[int, int]):
+def test_what_no_checkpoint_covers_cannot_be_proved(ledger: Ledger, path: Place, place: tuple[int, int]):
     with pytest.raises(Conflict, match="no checkpoint was signed yet"):
         prove(path, 1, 0, KEYS)
     ran(ledger, call(1))
@@ -452,7 +459,9 @@ def test_what_no_checkpoint_covers_cannot_be_proved(ledger: Ledger, path: Path, 
      lambda path: cut(path, 1, 2),
      lambda path: tamper(path, "UPDATE checkpoints SET note = 'nothing'", without_triggers=False)],
 )  # fmt: skip
-def test_what_is_not_as_it_was_signed_is_not_proved(ledger: Ledger, path: Path, harm: Callable[[Path], None]):
+def test_what_is_not_as_it_was_signed_is_not_proved(
+    ledger: Ledger, path: Place, harm: Callable[[Path], None]
+):
     ran(ledger, call(1))
     made(ledger)
     harm(path)

@@ -18,11 +18,19 @@ import pytest
 
 from guardrail.admission import InFlight, Settled, Ticket
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
 from tests.ledger import victim
 from tests.ledger.lines import admit, admitted, call, settle
+from tests.servers import place_in
 
 SOAK = bool(os.environ.get("GUARDRAIL_SOAK"))
 ROUNDS = 500 if SOAK else 40
+
+
+def rounds_on(place: Place) -> int:
+    """A sample of the same on the other database."""
+    return ROUNDS if SOAK or isinstance(place, Path) else ROUNDS // 4
+
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.ledger.victim"])
@@ -33,7 +41,7 @@ def check(folder: Path, runs: list[str]) -> Counter[str]:
     effects = (
         Counter((folder / "effects").read_text().split()) if (folder / "effects").exists() else Counter[str]()
     )
-    with Ledger.open(folder / "ledger.db") as ledger:
+    with Ledger.open(place_in(folder)) as ledger:
         calls = {found.key: found for run in runs for found in ledger.calls(run)}
         verification = ledger.verify()
         settled = {key: ledger.settled(key) for key in effects}
@@ -58,11 +66,11 @@ def kill(processes: list[Any]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_one_caller_killed_at_every_step(tmp_path: Path) -> None:
-    dice = random.Random(20260131)
-    for turn in range(ROUNDS):
+def test_one_caller_killed_at_every_step(tmp_path: Path, path: Place) -> None:
+    dice, rounds = random.Random(20260131), rounds_on(path)
+    for turn in range(rounds):
         run = f"run-{turn // 4}"  # some runs are taken up again by the next victim: its calls must not run again
-        steps = dice.randrange(4, 3000) if turn % 4 else None
+        steps = dice.randrange(4, 3000 if isinstance(path, Path) else 20_000) if turn % 4 else None
         process = _context.Process(target=victim.one_thread, args=(tmp_path, run, turn, steps))
         process.start()
         if steps is None:
@@ -70,19 +78,19 @@ def test_one_caller_killed_at_every_step(tmp_path: Path) -> None:
             process.kill()
         process.join(60)
         kill([process])
-        if turn % 5 == 4 or turn == ROUNDS - 1:
+        if turn % 5 == 4 or turn == rounds - 1:
             states = check(tmp_path, [f"run-{number}" for number in range(turn // 4 + 1)])
-    assert states["unknown"] > ROUNDS / 20
-    assert states["returned"] > ROUNDS / 4
+    assert states["unknown"] > rounds / 20
+    assert states["returned"] > rounds / 8
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_4_processes_of_8_threads_killed_at_any_time(tmp_path: Path) -> None:
-    dice = random.Random(20260201)
+def test_4_processes_of_8_threads_killed_at_any_time(tmp_path: Path, path: Place) -> None:
+    dice, rounds = random.Random(20260201), rounds_on(path)
     runs = ["shared", "other"]
-    Ledger.open(tmp_path / "ledger.db").close()
-    for turn in range(ROUNDS):
+    Ledger.open(place_in(tmp_path)).close()
+    for turn in range(rounds):
         processes = [
             _context.Process(
                 target=victim.eight_threads,
@@ -97,8 +105,8 @@ def test_4_processes_of_8_threads_killed_at_any_time(tmp_path: Path) -> None:
         kill(processes)
         if turn % 5 == 4:
             states = check(tmp_path, runs)
-    assert states["returned"] > ROUNDS
-    assert states["unknown"] > ROUNDS
+    assert states["returned"] > rounds
+    assert states["unknown"] > rounds
 
 
 def _size(folder: Path) -> int:
@@ -108,7 +116,7 @@ def _size(folder: Path) -> int:
 
 def _hold(folder: Path, pipe: Any) -> None:
     """Target of a process: admit a call, wait to be let go, then settle it."""
-    with Ledger.open(folder / "ledger.db", lease=1.5) as ledger:
+    with Ledger.open(place_in(folder), lease=1.5) as ledger:
         ticket = admitted(ledger, call())
         pipe.send("ready")
         pipe.recv()
@@ -124,7 +132,7 @@ def _wait_for(condition: Any) -> None:
 
 
 @pytest.fixture(name="holder")
-def _holder(tmp_path: Path) -> Any:
+def _holder(tmp_path: Path, path: Place) -> Any:
     pipe, theirs = _context.Pipe()
     process = _context.Process(target=_hold, args=(tmp_path, theirs))
     process.start()
@@ -140,7 +148,7 @@ def test_a_call_that_runs_elsewhere_is_in_flight_while_its_lease_is_renewed(
     tmp_path: Path, holder: Any
 ) -> None:
     _, pipe = holder
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(place_in(tmp_path)) as ledger:
         time.sleep(3.2)  # more than two leases
         assert ledger.write(admit(call()), alone=True) == InFlight(elsewhere=True)
         assert ledger.settled(call().key) == InFlight(elsewhere=True)
@@ -151,7 +159,7 @@ def test_a_call_that_runs_elsewhere_is_in_flight_while_its_lease_is_renewed(
 
 def test_a_call_of_a_killed_process_is_unknown_at_once(tmp_path: Path, holder: Any) -> None:
     process, _ = holder
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(place_in(tmp_path)) as ledger:
         assert ledger.calls("run")[0].state == "started"
         process.kill()
         process.join()
@@ -166,7 +174,7 @@ def test_a_process_stopped_past_its_lease_settles_late_and_takes_another_log(
     tmp_path: Path, holder: Any
 ) -> None:
     process, pipe = holder
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(place_in(tmp_path)) as ledger:
         os.kill(process.pid, signal.SIGSTOP)
         try:
             _wait_for(lambda: ledger.calls("run")[0].state == "unknown")

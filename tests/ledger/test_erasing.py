@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,12 @@ import pytest
 from guardrail import Guardrail
 from guardrail.errors import Conflict, Denied, Waiting
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
 from guardrail.ledger.erasing import Erasure
 from guardrail.sealing import SealingKey
 from guardrail.testing import ScriptedApprover, ScriptedPolicy, decision
+from tests.ledger.lines import SQLITE
+from tests.servers import stranger
 
 WORDS = "anna-4711"
 """What is to be forgotten: it stands in the task, the arguments, the result, the reasons and the votes."""
@@ -22,12 +24,12 @@ KEY = SealingKey(b"k" * 32)
 
 
 @pytest.fixture(name="file")
-def _file(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
+def _file(path: Place) -> Place:
+    return path
 
 
 @pytest.fixture(name="guard")
-def _guard(file: Path) -> Iterator[Guardrail]:
+def _guard(file: Place) -> Iterator[Guardrail]:
     def policy(given: Any) -> Any:
         effect = given.call.arguments.get("effect", "allow")
         return decision(effect, message=f"about {given.call.arguments['who']}")
@@ -62,13 +64,13 @@ def everything(file: Path, key: SealingKey) -> bytes:
     return details + b"".join(part.read_bytes() for part in file.parent.iterdir() if part.is_file())
 
 
-def test_an_erased_run_is_forgotten_and_everything_verifies(guard: Guardrail, file: Path):
+def test_an_erased_run_is_forgotten_and_everything_verifies(guard: Guardrail, file: Place):
     worked(guard, "r1")
     worked(guard, "r2")
     before = guard.ledger.verify()
     sealed = sum(record.detail is not None for record in guard.ledger.records("r1"))
     erased = guard.ledger.erasing.erase("r1", by="berta", reason="she asked us to")
-    assert erased == Erasure(run="r1", details=sealed, overwritten=True)
+    assert erased == Erasure(run="r1", details=sealed, overwritten=isinstance(file, Path))
     after = guard.ledger.verify()
     assert (after.faults, after.erased) == ((), sealed)
     assert after.heads[0].size == before.heads[0].size + 2  # it was halted, and erased
@@ -79,6 +81,7 @@ def test_an_erased_run_is_forgotten_and_everything_verifies(guard: Guardrail, fi
     assert WORDS in str(kept)
 
 
+@SQLITE
 def test_nothing_of_it_is_left_in_the_files(guard: Guardrail, file: Path):
     worked(guard, "r1")
     (call, *_) = guard.ledger.calls("r1")
@@ -97,8 +100,8 @@ def test_nothing_of_it_is_left_in_the_files(guard: Guardrail, file: Path):
     assert [body for body in ciphers if body in left] == []
 
 
-def _ask(file: Path, question: str) -> list[Any]:
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+def _ask(file: Place, question: str) -> list[Any]:
+    with stranger(file) as connection:
         return connection.execute(question).fetchall()
 
 
@@ -153,12 +156,12 @@ def test_erasing_twice_deletes_nothing_more(guard: Guardrail):
     assert (again.details, guard.ledger.verify().faults) == (0, ())
 
 
-def test_a_detail_that_goes_later_is_not_taken_for_erased(guard: Guardrail, file: Path):
+def test_a_detail_that_goes_later_is_not_taken_for_erased(guard: Guardrail, file: Place):
     worked(guard, "r1")
     worked(guard, "r2")
     guard.ledger.erasing.erase("r1", by="berta", reason="")
     guard.close()
-    with sqlite3.connect(file) as connection:
+    with stranger(file) as connection:
         connection.execute("DELETE FROM sealed WHERE record = (SELECT max(id) FROM records WHERE run = 'r2')")
     with Ledger.open(file, key=KEY) as ledger:
         assert [fault.what for fault in ledger.verify().faults] == [

@@ -18,9 +18,15 @@ import pytest
 from guardrail.admission import Settled, Ticket
 from guardrail.errors import LedgerUnavailable
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver, is_safe
+from guardrail.ledger.sqlite import driver, is_safe
 from guardrail.sealing import SealingKey
 from tests.ledger.lines import admit, admitted, call, ran, settle
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """All of this is about SQLite's file."""
+    return tmp_path / "ledger.db"
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -234,7 +240,7 @@ _UNSAFE = """
 import sys
 sys.modules["pysqlite3"] = None
 from guardrail.ledger import Ledger
-from guardrail.ledger import connection
+from guardrail.ledger import sqlite as connection
 assert connection.driver.__name__ == "sqlite3"
 connection.driver.sqlite_version_info = (3, 40, 1)
 from guardrail.errors import LedgerUnavailable

@@ -18,7 +18,8 @@ import pytest
 
 from guardrail.admission import InFlight, Settled
 from guardrail.ledger import Ledger
-from tests.ledger.lines import admit, admitted, call, ran, settle
+from guardrail.ledger.connection import Place
+from tests.ledger.lines import SQLITE, admit, admitted, call, ran, settle
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork"),
@@ -234,12 +235,13 @@ def test_threads_that_fork_at_the_same_time(ledger: Ledger) -> None:
     assert ledger.verify().ok
 
 
-def test_with_an_unsafe_sqlite_a_forked_child_is_refused(path: Path) -> None:
+@SQLITE
+def test_with_an_unsafe_sqlite_a_forked_child_is_refused(path: Place) -> None:
     code = """
 import os, sys
 sys.modules["pysqlite3"] = None
 from guardrail.errors import LedgerUnavailable
-from guardrail.ledger import Ledger, connection
+from guardrail.ledger import Ledger, sqlite as connection
 connection.driver.sqlite_version_info = (3, 40, 1)
 from tests.ledger.lines import call, ran
 ledger = Ledger.open(sys.argv[1])

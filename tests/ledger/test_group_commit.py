@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,13 @@ import pytest
 from guardrail.admission import Admission, InFlight, Settled, Stopped, Ticket
 from guardrail.errors import LedgerError, LedgerUnavailable
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
 from guardrail.ledger.writes import Write
 from tests.ledger.lines import admit, admitted, ask, budget, call, decision, ran, settle
 
 
 @pytest.fixture(name="ledger")
-def _ledger(path: Path) -> Iterator[Ledger]:
+def _ledger(path: Place) -> Iterator[Ledger]:
     with Ledger.open(path) as opened:
         yield opened
 
@@ -172,7 +172,7 @@ def test_a_buffered_outcome_is_there_for_whatever_is_written_next(ledger: Ledger
         )
 
 
-def test_a_buffered_outcome_is_committed_by_flush_and_close(path: Path) -> None:
+def test_a_buffered_outcome_is_committed_by_flush_and_close(path: Place) -> None:
     with Ledger.open(path) as ledger:
         ledger.write_later(settle(call(1), admitted(ledger, call(1))))
         ledger.flush()
@@ -204,7 +204,7 @@ def test_outcomes_buffered_by_many_threads_are_all_committed(ledger: Ledger) -> 
     assert ledger.verify().ok
 
 
-def test_a_closed_ledger_admits_nothing(path: Path) -> None:
+def test_a_closed_ledger_admits_nothing(path: Place) -> None:
     ledger = Ledger.open(path)
     ticket = admitted(ledger, call())
     ledger.close()
@@ -219,15 +219,15 @@ def test_a_closed_ledger_admits_nothing(path: Path) -> None:
             attempt()
 
 
-def test_closing_while_others_write_leaves_nobody_waiting(path: Path) -> None:
-    for _ in range(5):
+def test_closing_while_others_write_leaves_nobody_waiting(path: Place) -> None:
+    for turn in range(5):
         ledger = Ledger.open(path)
 
-        def work(n: int, ledger: Ledger = ledger) -> Any:
+        def work(n: int, ledger: Ledger = ledger, turn: int = turn) -> Any:
             if n == 0:
                 return ledger.close()
             try:
-                return ledger.write(admit(call(f"{id(ledger)}-{n}")), alone=False)
+                return ledger.write(admit(call(f"{turn}-{n}")), alone=False)
             except LedgerUnavailable as error:
                 return error
 
@@ -245,7 +245,7 @@ def test_history_keeps_the_last_50_calls_under_concurrency(ledger: Ledger) -> No
     assert isinstance(ledger.write(admit(call("new"), budget(0)), alone=True), Stopped)
 
 
-def test_a_loop_commits_for_its_tasks_itself_unless_the_disk_is_slow(path: Path) -> None:
+def test_a_loop_commits_for_its_tasks_itself_unless_the_disk_is_slow(path: Place) -> None:
     threads: list[str] = []
 
     def now() -> datetime:

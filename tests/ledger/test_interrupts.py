@@ -8,8 +8,14 @@ import pytest
 
 from guardrail.admission import Settled, Ticket
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 from tests.ledger.lines import admit, call
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """All of this is about SQLite's file."""
+    return tmp_path / "ledger.db"
 
 
 def test_an_interrupted_admission_reads_unknown_once_it_is_committed(ledger: Ledger, path: Path) -> None:

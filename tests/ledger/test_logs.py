@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from guardrail.admission import InFlight, Settled
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
 from guardrail.ledger.identity import Identity
 from tests.ledger.conftest import Clock
 from tests.ledger.lines import admit, admitted, call, ran, settle
@@ -19,7 +19,7 @@ def logs(ledger: Ledger) -> list[tuple[int, int, int, bool, bool]]:
     return [(log.id, log.month, log.size, log.closed, log.held) for log in ledger.status().logs]
 
 
-def test_a_log_is_reused_by_the_next_writer(path: Path, clock: Clock) -> None:
+def test_a_log_is_reused_by_the_next_writer(path: Place, clock: Clock) -> None:
     for turn in range(3):
         with Ledger.open(path, clock=clock) as ledger:
             ran(ledger, call(turn))
@@ -28,7 +28,7 @@ def test_a_log_is_reused_by_the_next_writer(path: Path, clock: Clock) -> None:
         assert ledger.verify().ok
 
 
-def test_writers_that_live_at_the_same_time_have_logs_of_their_own(path: Path, clock: Clock) -> None:
+def test_writers_that_live_at_the_same_time_have_logs_of_their_own(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock) as first, Ledger.open(path, clock=clock) as second:
         for turn in range(3):
             ran(first, call(turn))
@@ -37,14 +37,14 @@ def test_writers_that_live_at_the_same_time_have_logs_of_their_own(path: Path, c
         assert first.verify().ok
 
 
-def test_reading_takes_no_log(path: Path) -> None:
+def test_reading_takes_no_log(path: Place) -> None:
     with Ledger.open(path) as ledger:
         ledger.read_run("run")
         assert ledger.runs() == ledger.approvals() == ledger.halts() == ()
         assert logs(ledger) == []
 
 
-def test_a_new_month_closes_the_log_and_takes_another(path: Path, clock: Clock) -> None:
+def test_a_new_month_closes_the_log_and_takes_another(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock, lease=60 * 86400) as ledger:
         ran(ledger, call(1))
         ticket = admitted(ledger, call(2))
@@ -59,7 +59,7 @@ def test_a_new_month_closes_the_log_and_takes_another(path: Path, clock: Clock) 
         assert ledger.verify().ok
 
 
-def test_a_call_that_runs_over_the_month_stays_alive_to_others(path: Path, clock: Clock) -> None:
+def test_a_call_that_runs_over_the_month_stays_alive_to_others(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock) as ledger, Ledger.open(path, clock=clock) as other:
         ticket = admitted(ledger, call(1))
         clock.now = datetime(2026, 2, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_a_call_that_runs_over_the_month_stays_alive_to_others(path: Path, clock
         assert other.settled(call(1).key) == Settled(status="returned", result=b'"ok"')
 
 
-def test_logs_of_older_months_that_nobody_holds_are_closed(path: Path, clock: Clock) -> None:
+def test_logs_of_older_months_that_nobody_holds_are_closed(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock) as ledger:
         ran(ledger, call(1))
     clock.now = datetime(2026, 3, 1, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_logs_of_older_months_that_nobody_holds_are_closed(path: Path, clock: Cl
         assert logs(ledger) == [(1, 202601, 4, True, False), (2, 202603, 2, False, True)]
 
 
-def test_a_writer_whose_lease_ran_out_goes_on_if_nobody_took_its_log(path: Path, clock: Clock) -> None:
+def test_a_writer_whose_lease_ran_out_goes_on_if_nobody_took_its_log(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock, lease=30) as ledger:
         ticket = admitted(ledger, call(1))
         clock.forward(hours=1)
@@ -87,7 +87,7 @@ def test_a_writer_whose_lease_ran_out_goes_on_if_nobody_took_its_log(path: Path,
         assert [log[0] for log in logs(ledger)] == [1]
 
 
-def test_a_writer_whose_log_was_taken_takes_another_before_it_writes(path: Path, clock: Clock) -> None:
+def test_a_writer_whose_log_was_taken_takes_another_before_it_writes(path: Place, clock: Clock) -> None:
     with (
         Ledger.open(path, clock=clock, lease=30) as ledger,
         Ledger.open(path, clock=clock, lease=30) as other,
@@ -104,7 +104,7 @@ def test_a_writer_whose_log_was_taken_takes_another_before_it_writes(path: Path,
         assert ledger.verify().ok
 
 
-def test_a_closed_ledger_gives_its_calls_up(path: Path, clock: Clock) -> None:
+def test_a_closed_ledger_gives_its_calls_up(path: Place, clock: Clock) -> None:
     with Ledger.open(path, clock=clock) as ledger:
         admitted(ledger, call(1))
     with Ledger.open(path, clock=clock) as ledger:
@@ -112,7 +112,7 @@ def test_a_closed_ledger_gives_its_calls_up(path: Path, clock: Clock) -> None:
         assert ledger.status().unknown == 1
 
 
-def test_20_writers_append_without_gaps(path: Path) -> None:
+def test_20_writers_append_without_gaps(path: Place) -> None:
     ledgers = [Ledger.open(path, wait=60) for _ in range(5)]
 
     def work(n: int) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -14,10 +15,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
 from guardrail.ledger.migrations import FOLDER
 from guardrail.ledger.schema import REVISION
+from guardrail.ledger.sqlite import driver
 from tests.ledger.lines import call, ran
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """All of this is about SQLite's file."""
+    return tmp_path / "ledger.db"
 
 
 def form(path: Path) -> dict[str, str]:

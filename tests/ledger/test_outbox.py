@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from guardrail.admission import Pending, Ticket
 from guardrail.channels import Notice
 from guardrail.errors import LedgerError
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
 from guardrail.ledger.granting import Asking
 from guardrail.ledger.outbox import Backlog
 from tests.ledger.conftest import Clock
@@ -20,13 +20,13 @@ CHANNELS = ("slack", "webhook")
 
 
 @pytest.fixture(name="telling")
-def _telling(path: Path, clock: Clock) -> Iterator[Ledger]:
+def _telling(path: Place, clock: Clock) -> Iterator[Ledger]:
     with Ledger.open(path, clock=clock, asking=Asking(channels=CHANNELS)) as opened:
         yield opened
 
 
 @pytest.fixture(name="other")
-def _other(telling: Ledger, path: Path, clock: Clock) -> Iterator[Ledger]:
+def _other(telling: Ledger, path: Place, clock: Clock) -> Iterator[Ledger]:
     """The same ledger in another process that knows of no channels, such as the command line."""
     with Ledger.open(path, clock=clock) as opened:
         yield opened
@@ -63,7 +63,7 @@ def test_a_request_its_decision_and_its_end_are_told_to_every_channel_in_their_o
 
 
 def test_a_ledger_without_channels_and_a_call_that_is_not_asked_write_nothing(
-    ledger: Ledger, path: Path
+    ledger: Ledger, path: Place
 ) -> None:
     asked(ledger)
     ticket = ledger.write(admit(call(2)), alone=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import guardrail.ledger
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 
 _SMALL = {"logs", "controls", "checkpoints", "policies", "activations", "tools", "CONSTANT"}
 """What is scanned here does not grow with the calls."""
@@ -21,6 +21,10 @@ _READS_ALL = {
     "agreement", "bodies", "emissions", "erasing", "exporting", "queries", "remembered", "verify",
 }  # fmt: skip
 """Modules that list, verify or erase: they read everything, and no call waits for them."""
+
+
+_POSTGRES = {"partitions", "postgres", "rights", "session"}
+"""Modules whose SQL SQLite never sees."""
 
 
 def statements(value: Any) -> Iterator[str]:
@@ -36,7 +40,7 @@ def statements(value: Any) -> Iterator[str]:
 
 def modules() -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(guardrail.ledger.__path__):
-        if not found.ispkg and found.name not in _READS_ALL:
+        if not found.ispkg and found.name not in _READS_ALL | _POSTGRES:
             yield importlib.import_module(f"guardrail.ledger.{found.name}")
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from guardrail.admission import Admission, InFlight, Settled, Ticket
 from guardrail.calls import Call
 from guardrail.ledger import Ledger
+from guardrail.ledger.connection import Place
+from guardrail.sealing import SealingKey
 from tests.ledger.lines import admit, budget, call, settle
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.ledger.victim"])
 
+KEY = SealingKey(bytes(32))
 PROCESSES, THREADS = 4, 8
 
 
-def _crew(path: Path, number: int, pipe: Any) -> None:
+def _crew(path: Place, number: int, pipe: Any) -> None:
     """Target of a process: eight threads that each try some calls, all let go at once by the test."""
-    with Ledger.open(path, wait=60) as ledger, ThreadPoolExecutor(THREADS) as pool:
+    with Ledger.open(path, key=KEY, wait=60) as ledger, ThreadPoolExecutor(THREADS) as pool:
 
         def attempt(of: Call, *limits: Any) -> Admission:
             answer = ledger.write(admit(of, *limits), alone=False)
@@ -39,8 +41,8 @@ def _crew(path: Path, number: int, pipe: Any) -> None:
         pipe.recv()  # nobody closes his ledger before the others have read their answers
 
 
-def test_budgets_and_keys_are_exact_across_processes(path: Path) -> None:
-    Ledger.open(path).close()
+def test_budgets_and_keys_are_exact_across_processes(path: Place) -> None:
+    Ledger.open(path, key=KEY).close()
     pipes, processes = [], []
     for number in range(PROCESSES):
         ours, theirs = _context.Pipe()
@@ -66,6 +68,6 @@ def test_budgets_and_keys_are_exact_across_processes(path: Path) -> None:
         assert all(
             isinstance(answer, Ticket) or answer in (InFlight(elsewhere=True), done) for answer in said
         )
-    with Ledger.open(path) as ledger:
+    with Ledger.open(path, key=KEY) as ledger:
         assert {found.state for found in ledger.calls("shared")} == {"returned"}
         assert ledger.verify().ok

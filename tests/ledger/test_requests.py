@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +19,12 @@ from guardrail.approvals import Approval, Vote, tally
 from guardrail.calls import Agent
 from guardrail.errors import Conflict
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.connection import Place
 from guardrail.ledger.listings import ApprovalArguments
+from guardrail.sealing import SealingKey
 from tests.ledger.conftest import Clock
 from tests.ledger.lines import IDEMPOTENT, READ, admit_asking, ask, budget, call, deny, ran, settle
+from tests.servers import somewhere, stranger
 
 
 def asked(ledger: Ledger, *asks: Any, of: Any = None) -> Approval:
@@ -289,17 +289,21 @@ def test_parallel_asks_of_one_call_make_one_request(ledger: Ledger) -> None:
     assert ledger.read_run("run").usage["asked"] == 1
 
 
+KEY = SealingKey(bytes(32))
 PEOPLE = st.sampled_from(["bob", "eve", "mia"])
 
 
 class Life(RuleBasedStateMachine):
     """One call's requests against a model of four states and a set of votes."""
 
+    database = "sqlite"
+
     @initialize(quorum=st.integers(1, 3))
     def begin(self, quorum: int) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.held = ExitStack()
+        self.place = self.held.enter_context(somewhere(self.database))
         self.clock = Clock()
-        self.ledger = Ledger.open(Path(self.folder.name) / "ledger.db", clock=self.clock)
+        self.ledger = Ledger.open(self.place, key=KEY, clock=self.clock)
         self.call = call(tool=READ)
         self.asks = (ask(quorum=quorum, expires_in=100),)
         self.ticket: Ticket | None = None
@@ -388,7 +392,7 @@ class Life(RuleBasedStateMachine):
         """A process that ends and comes back changes nothing but the calls that it was running."""
         if self.ticket is None:
             self.ledger.close()
-            self.ledger = Ledger.open(Path(self.folder.name) / "ledger.db", clock=self.clock)
+            self.ledger = Ledger.open(self.place, key=KEY, clock=self.clock)
 
     @invariant()
     def at_most_one_request_is_open(self) -> None:
@@ -400,7 +404,7 @@ class Life(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             verification = self.ledger.verify()
             self.ledger.close()
-            self.folder.cleanup()
+            self.held.close()
             assert verification.ok, verification.claim
 
 
@@ -410,14 +414,23 @@ TestLife.settings = settings(
 )
 
 
-def test_a_yes_that_is_moved_to_another_call_is_refused_and_found(ledger: Ledger, path: Path) -> None:
+class LifeOnPostgres(Life):
+    """The same."""
+
+    database = "postgres"
+
+
+TestLifeOnPostgres = LifeOnPostgres.TestCase
+TestLifeOnPostgres.settings = settings(TestLife.settings, max_examples=10)
+
+
+def test_a_yes_that_is_moved_to_another_call_is_refused_and_found(ledger: Ledger, path: Place) -> None:
     dear = call(2, amount=900)
     mine, other = asked(ledger, of=call(1)), asked(ledger, of=dear)
     ledger.vote(mine.id, "bob", "approve", channel="cli")
-    with closing(driver.connect(path)) as stranger:
-        stranger.execute("UPDATE proposals SET approval = ? WHERE key = ?", (mine.id, dear.key))
-        stranger.execute("UPDATE approvals SET key = ? WHERE id = ?", (dear.key, mine.id))
-        stranger.commit()
+    with stranger(path) as connection:
+        connection.execute("UPDATE proposals SET approval = ? WHERE key = ?", (mine.id, dear.key))
+        connection.execute("UPDATE approvals SET key = ? WHERE id = ?", (dear.key, mine.id))
     refused = ledger.write(admit_asking(dear), alone=True)
     assert isinstance(refused, Stopped)
     assert "is about another one" in refused.reasons[0].message
@@ -426,11 +439,10 @@ def test_a_yes_that_is_moved_to_another_call_is_refused_and_found(ledger: Ledger
     assert not any(other.id in fault for fault in faults)
 
 
-def test_labels_that_are_no_json_are_a_fault_not_a_crash(ledger: Ledger, path: Path) -> None:
+def test_labels_that_are_no_json_are_a_fault_not_a_crash(ledger: Ledger, path: Place) -> None:
     ran(ledger, call(1))
-    with closing(driver.connect(path)) as stranger:
-        stranger.execute("UPDATE runs SET labels = 'no json'")
-        stranger.commit()
+    with stranger(path) as connection:
+        connection.execute("UPDATE runs SET labels = 'no json'")
     assert "the labels of run 'run' are not those that are recorded" in [
         f.what for f in ledger.verify().faults
     ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,27 +19,46 @@ import guardrail.ledger.verify
 from guardrail.errors import LedgerUnavailable, VerificationFailed
 from guardrail.ledger import Ledger
 from guardrail.ledger.agreement import telling
-from guardrail.ledger.connection import driver
+from guardrail.ledger.connection import Place
+from guardrail.ledger.sqlite import driver
 from guardrail.ledger.verify import Verification, verify
 from guardrail.merkle import leaf_hash, pack, push, root
 from guardrail.records import encode
 from guardrail.sealing import SealingKey
 from tests.ledger.conftest import Clock
 from tests.ledger.lines import admit_asking, admitted, ask, call, deny, ran, settle
+from tests.servers import drop_triggers, server_or_skip, stranger, template
 
 KEY = SealingKey(bytes(32))
 
 
 @pytest.fixture(name="path")
-def _path(tmp_path: Path, original: Path) -> Path:
+def _path(tmp_path: Path, original: Place) -> Iterator[Place]:
     """A copy of the ledger with every kind of record."""
-    return Path(shutil.copy(original, tmp_path / "ledger.db"))
+    if isinstance(original, Path):
+        yield Path(shutil.copy(original, tmp_path / "ledger.db"))
+        return
+    with server_or_skip().database("original_ledger") as address:
+        yield address
 
 
-@pytest.fixture(name="original", scope="module")
-def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="original", scope="module", params=["sqlite", "postgres"])
+def _original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A ledger with every kind of record, in two logs."""
-    path, clock = tmp_path_factory.mktemp("original") / "ledger.db", Clock()
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("original") / "ledger.db"
+        write_everything(path)
+        yield path
+        return
+    server = server_or_skip()
+    server.run(f"CREATE DATABASE original_ledger TEMPLATE {template()}")
+    write_everything(server.address("original_ledger"))
+    yield server.address("original_ledger")
+    server.run("DROP DATABASE original_ledger")
+
+
+def write_everything(path: Place) -> None:
+    clock = Clock()
     with Ledger.open(path, key=KEY, clock=clock) as ledger, Ledger.open(path, key=KEY, clock=clock) as other:
         ledger.store_policy("rev-1", b"{}")
         for number in range(12):
@@ -64,31 +86,26 @@ def _original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "begun", "policy", "tool", "denied", "asked", "voted", "expired", "cancelled", "admitted", "settled",
         "resolved", "halted", "unhalted",
     }  # fmt: skip
-    return path
 
 
-def tamper(path: Path, *statements: tuple[str, Any] | str, without_triggers: bool = True) -> None:
-    connection = driver.connect(str(path), isolation_level=None)
-    if without_triggers:
-        connection.execute("DROP TRIGGER records_no_update")
-        connection.execute("DROP TRIGGER records_no_delete")
-    for statement in statements:
-        if isinstance(statement, str):
-            connection.execute(statement)
-        else:
-            connection.execute(*statement)
-    connection.close()
+def tamper(path: Place, *statements: tuple[str, Any] | str, without_triggers: bool = True) -> None:
+    with stranger(path) as connection:
+        if without_triggers:
+            drop_triggers(connection)
+        for statement in statements:
+            sql, values = (statement, ()) if isinstance(statement, str) else statement
+            if not isinstance(path, Path):
+                connection.execute("SELECT begin_month(202602)")  # one may claim to belong there
+                sql = re.sub(r"x'([0-9a-f]*)'", r"'\\x\1'::bytea", sql)
+            connection.execute(sql, values)
 
 
-def ask_database(path: Path, query: str, *values: Any) -> Any:
-    connection = driver.connect(str(path))
-    try:
+def ask_database(path: Place, query: str, *values: Any) -> Any:
+    with stranger(path) as connection:
         return connection.execute(query, values).fetchone()
-    finally:
-        connection.close()
 
 
-def first_fault(path: Path, key: SealingKey | None = KEY) -> tuple[int | None, int | None, str]:
+def first_fault(path: Place, key: SealingKey | None = KEY) -> tuple[int | None, int | None, str]:
     verification = verify(path, key=key)
     assert not verification.ok
     assert verification.claim.startswith("not as written: ")
@@ -98,7 +115,7 @@ def first_fault(path: Path, key: SealingKey | None = KEY) -> tuple[int | None, i
     return fault.log, fault.sequence, fault.what
 
 
-def test_what_was_written_verifies(path: Path) -> None:
+def test_what_was_written_verifies(path: Place) -> None:
     progress: list[tuple[int, int]] = []
     (count,) = ask_database(path, "SELECT count(*) FROM records")
     found = verify(path, key=KEY, progress=lambda done, total: progress.append((done, total)))
@@ -112,27 +129,28 @@ def test_what_was_written_verifies(path: Path) -> None:
     assert found.as_json()["ok"] is True
 
 
-def test_without_the_key_everything_but_the_details_is_checked(path: Path) -> None:
+def test_without_the_key_everything_but_the_details_is_checked(path: Place) -> None:
     found = verify(path)
     assert found.ok
     assert found.closed > 40
     assert found.details == 0
 
 
-def test_honest_programs_cannot_change_or_delete_records(path: Path) -> None:
+def test_honest_programs_cannot_change_or_delete_records(path: Place) -> None:
     for statement in ("UPDATE records SET kind = 'x'", "DELETE FROM records"):
-        with pytest.raises(driver.IntegrityError, match="records are written once"):
+        with pytest.raises((driver.IntegrityError, psycopg.Error), match="records are written once"):
             tamper(path, statement, without_triggers=False)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_flipped_byte_is_found_where_it_is(path: Path, seed: int) -> None:
+def test_a_flipped_byte_is_found_where_it_is(path: Place, seed: int) -> None:
     dice = random.Random(seed)
     column, table, key = dice.choice(
         [("body", "records", "id"), ("leaf", "records", "id"), ("body", "sealed", "record")]
     )
-    (rows,) = ask_database(path, f"SELECT group_concat({key}) FROM {table}")
-    number = int(dice.choice(rows.split(",")))
+    with stranger(path) as connection:
+        rows = sorted(connection.execute(f"SELECT {key} FROM {table}").fetchall())
+    (number,) = dice.choice(rows)
     (body,) = ask_database(path, f"SELECT {column} FROM {table} WHERE {key} = ?", number)
     changed = bytearray(body)
     changed[dice.randrange(len(changed))] ^= 1 << dice.randrange(8)
@@ -149,18 +167,18 @@ def test_a_flipped_byte_is_found_where_it_is(path: Path, seed: int) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("kind", "denied"), ("run", "elsewhere"), ("run", None), ("month", 202602)]
 )  # fmt: skip
-def test_columns_that_do_not_say_what_the_body_says(path: Path, column: str, value: Any) -> None:
+def test_columns_that_do_not_say_what_the_body_says(path: Place, column: str, value: Any) -> None:
     tamper(path, (f"UPDATE records SET {column} = ? WHERE log = 1 AND sequence = 8", (value,)))
     assert first_fault(path) == (1, 8, "the columns do not say what the body says")
 
 
 @pytest.mark.parametrize("sequence", [0, 5, 20])
-def test_a_deleted_record(path: Path, sequence: int) -> None:
+def test_a_deleted_record(path: Place, sequence: int) -> None:
     tamper(path, ("DELETE FROM records WHERE log = 1 AND sequence = ?", (sequence,)))
     assert first_fault(path) == (1, sequence, f"it is missing: record {sequence + 1} follows")
 
 
-def test_a_deleted_record_with_the_rest_moved_up(path: Path) -> None:
+def test_a_deleted_record_with_the_rest_moved_up(path: Place) -> None:
     tamper(
         path,
         "DELETE FROM records WHERE log = 1 AND sequence = 5",
@@ -169,7 +187,7 @@ def test_a_deleted_record_with_the_rest_moved_up(path: Path) -> None:
     assert first_fault(path) == (1, 5, "the columns do not say what the body says")
 
 
-def test_an_inserted_record(path: Path) -> None:
+def test_an_inserted_record(path: Place) -> None:
     tamper(
         path,
         "UPDATE records SET id = id + 1000 WHERE log = 2 AND sequence > 7",
@@ -180,7 +198,7 @@ def test_an_inserted_record(path: Path) -> None:
     assert first_fault(path) == (2, 8, "the columns do not say what the body says")
 
 
-def test_a_record_put_after_the_end(path: Path) -> None:
+def test_a_record_put_after_the_end(path: Place) -> None:
     (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 2")
     body = b'{"kind":"denied","log":2,"sequence":%d}' % size
     row = (2 << 40 | size, size, body, leaf_hash(body))
@@ -189,7 +207,7 @@ def test_a_record_put_after_the_end(path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [("id",), ("sequence",), ("id", "sequence")])
-def test_reordered_records(path: Path, columns: tuple[str, ...]) -> None:
+def test_reordered_records(path: Place, columns: tuple[str, ...]) -> None:
     swaps = []
     for column in columns:
         third = 1 << 40 | 3 if column == "id" else 3
@@ -199,7 +217,7 @@ def test_reordered_records(path: Path, columns: tuple[str, ...]) -> None:
     assert first_fault(path) == (1, 3, "the columns do not say what the body says")
 
 
-def test_records_whose_bodies_were_swapped(path: Path) -> None:
+def test_records_whose_bodies_were_swapped(path: Place) -> None:
     rows = [
         ask_database(path, "SELECT id, body, leaf FROM records WHERE log = 1 AND sequence = ?", n)
         for n in (6, 9)
@@ -212,20 +230,20 @@ def test_records_whose_bodies_were_swapped(path: Path) -> None:
     assert first_fault(path) == (1, 6, "the columns do not say what the body says")
 
 
-def test_a_truncated_tail(path: Path) -> None:
+def test_a_truncated_tail(path: Place) -> None:
     (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 1")
     tamper(path, ("DELETE FROM records WHERE log = 1 AND sequence >= ?", (size - 2,)))
     assert first_fault(path) == (1, size - 2, f"the end of the log is missing: it holds {size} records")
 
 
-def test_a_log_that_is_gone_with_its_records(path: Path) -> None:
+def test_a_log_that_is_gone_with_its_records(path: Place) -> None:
     tamper(path, "DELETE FROM records WHERE log = 1", "DELETE FROM logs WHERE id = 1")
     assert first_fault(path) == (1, None, "the log is missing, though a later one exists")
     tamper(path, "DELETE FROM logs", without_triggers=False)
     assert first_fault(path)[2] == "belongs to a log that does not exist"
 
 
-def test_a_body_rewritten_with_its_leaf_is_narrowed_down_by_the_tree(path: Path) -> None:
+def test_a_body_rewritten_with_its_leaf_is_narrowed_down_by_the_tree(path: Place) -> None:
     (number, body) = ask_database(path, "SELECT id, body FROM records WHERE log = 1 AND sequence = 3")
     forged = body.replace(b"payer", b"other")
     assert forged != body
@@ -237,11 +255,10 @@ def test_a_body_rewritten_with_its_leaf_is_narrowed_down_by_the_tree(path: Path)
     )
 
 
-def test_a_log_rewritten_with_its_head_disagrees_with_the_calls(path: Path) -> None:
+def test_a_log_rewritten_with_its_head_disagrees_with_the_calls(path: Place) -> None:
     """Cutting the tail and forging the head too: found only as far as the other tables remember."""
-    connection = driver.connect(str(path))
-    rows = connection.execute("SELECT leaf FROM records WHERE log = 2 ORDER BY sequence").fetchall()
-    connection.close()
+    with stranger(path) as connection:
+        rows = connection.execute("SELECT leaf FROM records WHERE log = 2 ORDER BY sequence").fetchall()
     frontier: list[bytes] = []
     for size, (leaf,) in enumerate(rows[:-1]):
         push(frontier, size, leaf)
@@ -259,13 +276,13 @@ def test_a_log_rewritten_with_its_head_disagrees_with_the_calls(path: Path) -> N
     assert what.endswith("points to a record that does not exist")
 
 
-def test_a_frontier_that_was_changed(path: Path) -> None:
+def test_a_frontier_that_was_changed(path: Place) -> None:
     (frontier,) = ask_database(path, "SELECT frontier FROM logs WHERE id = 2")
     tamper(path, ("UPDATE logs SET frontier = ? WHERE id = 2", (frontier + bytes(32),)))
     assert first_fault(path) == (2, None, "the log's row holds more hashes than its size has")
 
 
-def test_a_detail_that_is_gone_without_an_erasure(path: Path) -> None:
+def test_a_detail_that_is_gone_without_an_erasure(path: Place) -> None:
     before = verify(path, key=KEY)
     tamper(path, "DELETE FROM sealed WHERE record IN (SELECT record FROM sealed ORDER BY record LIMIT 3)")
     after = verify(path, key=KEY)
@@ -273,7 +290,7 @@ def test_a_detail_that_is_gone_without_an_erasure(path: Path) -> None:
     assert [fault.what for fault in after.faults] == ["3 sealed details of run 'run' are gone, 0 were erased"]
 
 
-def test_details_that_were_exchanged(path: Path) -> None:
+def test_details_that_were_exchanged(path: Place) -> None:
     (first, second) = ask_database(path, "SELECT min(record), max(record) FROM sealed")
     tamper(
         path,
@@ -283,7 +300,7 @@ def test_details_that_were_exchanged(path: Path) -> None:
     assert first_fault(path)[2] == "a sealed detail does not open: it was changed, or another key sealed it"
 
 
-def _set(table: str, assignment: str, where: str = "1") -> str:
+def _set(table: str, assignment: str, where: str = "1 = 1") -> str:
     return f"UPDATE {table} SET {assignment} WHERE {where}"
 
 
@@ -306,21 +323,21 @@ def _set(table: str, assignment: str, where: str = "1") -> str:
         ("INSERT INTO sealed VALUES (99999, 'k', x'00')", "a sealed detail belongs to no record (row 99999)"),
     ],
 )  # fmt: skip
-def test_tables_that_disagree_with_the_records(path: Path, statement: str, what: str) -> None:
+def test_tables_that_disagree_with_the_records(path: Place, statement: str, what: str) -> None:
     tamper(path, statement)
     assert what in first_fault(path)[2]
 
 
-def test_a_record_that_no_log_has_room_for(path: Path) -> None:
+def test_a_record_that_no_log_has_room_for(path: Place) -> None:
     """Its columns claim a log that exists; its number does not."""
     tamper(
         path,
-        "INSERT INTO records SELECT 9 << 40, month, log, sequence, kind, run, body, leaf FROM records LIMIT 1",
+        "INSERT INTO records SELECT 9895604649984, month, log, sequence, kind, run, body, leaf FROM records LIMIT 1",
     )
     assert first_fault(path) == (9, 0, "belongs to a log that does not exist")
 
 
-def test_a_sealed_detail_between_two_logs(path: Path) -> None:
+def test_a_sealed_detail_between_two_logs(path: Place) -> None:
     (size,) = ask_database(path, "SELECT size FROM logs WHERE id = 1")
     row = 1 << 40 | size
     tamper(path, ("INSERT INTO sealed VALUES (?, 'k', x'00')", (row,)))
@@ -328,13 +345,13 @@ def test_a_sealed_detail_between_two_logs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [-1, 5, 1 << 40 | 1000, 2 << 40 | 1000, 3 << 40])
-def test_a_call_that_points_nowhere(path: Path, record: int) -> None:
+def test_a_call_that_points_nowhere(path: Place, record: int) -> None:
     (key,) = ask_database(path, "SELECT key FROM calls WHERE call = 'c3' AND run = 'run'")
     tamper(path, ("UPDATE calls SET record = ? WHERE key = ?", (record, key)))
     assert first_fault(path) == (None, None, f"call_{key[:16]} points to a record that does not exist")
 
 
-def test_a_call_that_points_to_an_earlier_record_of_its_own(path: Path) -> None:
+def test_a_call_that_points_to_an_earlier_record_of_its_own(path: Place) -> None:
     query = "SELECT key, state, record FROM calls WHERE call = 'c3' AND run = 'run'"
     key, state, record = ask_database(path, query)
     tamper(path, ("UPDATE calls SET record = record - 1 WHERE key = ?", (key,)))
@@ -461,7 +478,7 @@ def test_text_search_says_what_reading_the_bodies_says(
         assert telling(7, first, kinds, runs, bodies) is None
 
 
-def test_a_ledger_that_grows_meanwhile_is_verified_as_of_one_moment(path: Path, clock: Clock) -> None:
+def test_a_ledger_that_grows_meanwhile_is_verified_as_of_one_moment(path: Place, clock: Clock) -> None:
     with Ledger.open(path, key=KEY, clock=clock) as ledger:
         seen: list[int] = []
 
@@ -492,5 +509,6 @@ def test_the_verifier_imports_nothing_that_writes() -> None:
         }
         open_ends += ours - reached
     assert reached == {
-        "agreement", "connection", "findings", "passing", "schema", "signed", "statements", "verify",
+        "agreement", "codes", "connection", "findings", "passing", "places", "readers", "schema", "signed", "sqlite",
+        "statements", "verify",
     }  # fmt: skip

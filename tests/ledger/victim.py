@@ -21,6 +21,7 @@ from guardrail.admission import Ticket
 from guardrail.errors import LedgerError
 from guardrail.ledger import Ledger
 from tests.ledger.lines import admit, budget, call, settle
+from tests.servers import place_in
 
 _LEDGER = os.sep + os.path.join("guardrail", "ledger") + os.sep
 
@@ -71,7 +72,8 @@ _ledgers: dict[Path, Ledger] = {}
 def ledger_of(folder: Path) -> Ledger:
     """The process's ledger; leases are long, so that only death ends them."""
     if folder not in _ledgers:
-        _ledgers[folder] = Ledger.open(folder / "ledger.db", lease=60.0, wait=30.0)
+        os.chdir(folder)  # where the key of a ledger is that is no file
+        _ledgers[folder] = Ledger.open(place_in(folder), lease=60.0, wait=30.0)
     return _ledgers[folder]
 
 

@@ -14,7 +14,7 @@ import regorus
 
 from guardrail.errors import VerificationFailed
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 from guardrail.records import Record
 from guardrail.rego import threads
 from guardrail.replay import policies

@@ -33,7 +33,7 @@ VALUE = (
 )
 LOCK = """
 import sys, time
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 connection = driver.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN IMMEDIATE")
 print("locked", flush=True)

@@ -17,3 +17,8 @@ depends_on = None
 def upgrade() -> None:
     """Create the index."""
     op.create_index("approvals_run", "approvals", ["run", "agent"])
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_index("approvals_run", "approvals")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from guardrail.ledger.schema import INTEGER, TEXT
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -19,20 +21,25 @@ def upgrade() -> None:
     """Create the table."""
     op.create_table(
         "activations",
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("turn", sa.Integer(), nullable=False),
-        sa.Column("result", sa.Text(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("policy", sa.Text(), nullable=False),
-        sa.Column("edition", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
-        sa.Column("counter", sa.Integer(), nullable=True),
-        sa.Column("at", sa.Text(), nullable=False),
-        sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("record", sa.Integer(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("turn", INTEGER, nullable=False),
+        sa.Column("result", TEXT, nullable=False),
+        sa.Column("code", TEXT, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
+        sa.Column("previous", TEXT, nullable=False),
+        sa.Column("policy", TEXT, nullable=False),
+        sa.Column("edition", TEXT, nullable=False),
+        sa.Column("label", TEXT, nullable=False),
+        sa.Column("counter", INTEGER, nullable=True),
+        sa.Column("at", TEXT, nullable=False),
+        sa.Column("why", TEXT, nullable=False),
+        sa.Column("record", INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("source", "turn"),
         sqlite_with_rowid=False,
         sqlite_strict=True,
     )
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_table("activations")

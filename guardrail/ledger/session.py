@@ -1,0 +1,146 @@
+"""A connection to PostgreSQL that is given the statements of this package: in its own dialect, prepared, in binary."""
+
+from __future__ import annotations
+
+import secrets
+import select
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import AdaptersMap
+from psycopg.rows import RowFactory, tuple_row
+from psycopg.types.numeric import Int8BinaryDumper
+
+from guardrail.ledger.statements import for_postgres
+
+_AT_ONCE: Final = 500
+"""Rows that are fetched at once where they are read one by one."""
+_ADAPTERS: Final = AdaptersMap(psycopg.adapters)
+_ADAPTERS.register_dumper(int, Int8BinaryDumper)  # one type for every number: one prepared statement
+
+
+@lru_cache(maxsize=1024)
+def _native(sql: str) -> bytes:
+    return for_postgres(sql).encode()
+
+
+class Session(psycopg.Connection[tuple[Any, ...]]):
+    """A connection as `guardrail.ledger.connection.Connection` has it."""
+
+    @classmethod
+    def to(cls, address: str, *, within: float, reading: bool) -> Session:
+        """Connect.
+
+        Args:
+            address: `postgresql://…`; what it does not say comes from the environment, as libpq has it.
+            within: seconds that this may take.
+            reading: it only reads, and a transaction sees everything as of one moment.
+        """
+        session = cls.connect(
+            address, autocommit=True, context=_ADAPTERS, cursor_factory=_Cursor, prepare_threshold=2,
+            connect_timeout=max(2, int(within)), application_name="guardrail", keepalives_idle=5,
+            keepalives_interval=2, keepalives_count=3, tcp_user_timeout=10_000,
+        )  # fmt: skip
+        session.prepared_max = 512
+        try:
+            session.run(_READS if reading else _WRITES)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def __init__(self, pgconn: pq.abc.PGconn, row_factory: RowFactory[tuple[Any, ...]] = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self.last_tag: str | None = None
+        self._deferred: list[tuple[str, Sequence[Any]]] = []
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or has failed and is not ended."""
+        return self.pgconn.transaction_status != pq.TransactionStatus.IDLE
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server has hung up, as far as that shows without asking it."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return not self.in_transaction and bool(poll.poll(0))  # nothing was asked, so nothing good comes
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> _Cursor:  # type: ignore[override]
+        """Run a statement of this package."""
+        return _Cursor(self).execute(sql, parameters)
+
+    def defer(self, sql: str, parameters: Sequence[Any] = (), /) -> None:
+        """Run a statement whose answer nobody waits for: before the next one that is run, or with `finish`."""
+        self._deferred.append((sql, parameters))
+
+    def flush(self) -> None:
+        """Run what was deferred, in one round trip."""
+        if self._deferred:
+            self.finish()
+
+    def finish(self, *ends: str) -> list[Any]:
+        """Run what was deferred and then these, in one round trip; answers the first row of each of these, or None."""
+        deferred, self._deferred = self._deferred, []
+        with self.pipeline():
+            for sql, parameters in deferred:
+                _Cursor(self).execute(sql, parameters)
+            cursors = [_Cursor(self).end(sql) for sql in ends]
+        if cursors:
+            self.last_tag = cursors[-1].statusmessage
+        return [cursor.fetchone() if cursor.description else None for cursor in cursors]
+
+    def forget(self) -> None:
+        """What was deferred is not run."""
+        self._deferred.clear()
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> _Cursor:
+        """Run it for each of these."""
+        self.flush()
+        cursor = _Cursor(self)
+        cursor.executemany(_native(sql), parameters)
+        return cursor
+
+    def run(self, sql: str) -> list[Any]:
+        """Run several statements in one round trip; answers the first row of each, None where it has none."""
+        cursor = psycopg.RawCursor[tuple[Any, ...]](self)
+        cursor.execute(sql.encode(), prepare=False)
+        rows = [cursor.fetchone() if cursor.description else None]
+        while cursor.nextset():
+            rows.append(cursor.fetchone() if cursor.description else None)
+        self.last_tag = cursor.statusmessage
+        return rows
+
+    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement, fetched a few hundred at a time; a transaction has to be open."""
+        with psycopg.RawServerCursor[tuple[Any, ...]](self, secrets.token_hex(8)) as cursor:
+            cursor.itersize = _AT_ONCE
+            cursor.execute(_native(sql), binary=True)
+            yield from cursor
+
+
+class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
+    """Executes the statements of this package."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> _Cursor:  # type: ignore[override]
+        cast("Session", self.connection).flush()
+        super().execute(_native(sql), parameters or None, binary=True)
+        return self
+
+    def end(self, sql: str) -> _Cursor:
+        """One that ends a transaction: never prepared, so that it stands in one message."""
+        super().execute(_native(sql), None, prepare=False, binary=True)
+        return self
+
+
+_WRITES: Final = (
+    # Whoever is gone, with its machine, does not hold up the others for longer.
+    "SET idle_in_transaction_session_timeout = '30s'; "
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+_READS: Final = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
