@@ -11,6 +11,7 @@ import jsonschema
 import jsonschema.validators
 import referencing.exceptions
 from pydantic import ValidationError
+from referencing.jsonschema import EMPTY_REGISTRY
 
 from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
@@ -49,10 +50,14 @@ def _untitled(node: Any, *, names: bool = False) -> Any:
 def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Validate arguments against a JSON Schema and fill in its top-level defaults.
 
+    Nothing is fetched for it: what a schema refers to is in itself.
+
     Raises:
-        InvalidTool: the schema itself is no JSON Schema.
+        InvalidTool: the schema itself is no JSON Schema, or refers to something else.
         InvalidArguments: the arguments do not validate; the message names the first fault and where it is.
     """
+    if not isinstance(schema.get("$schema", ""), str):
+        raise InvalidTool(f'the schema of {name} is no JSON Schema: its "$schema" is no text')
     kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(dict(schema))
@@ -62,7 +67,7 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
             if isinstance(part, dict) and "default" in part  # a property may be `true` or `false`
         }
         filled |= arguments
-        fault = next(iter(kind(dict(schema)).iter_errors(filled)), None)
+        fault = next(iter(kind(dict(schema), registry=EMPTY_REGISTRY).iter_errors(filled)), None)
     except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
         raise InvalidTool(f"the schema of {name} is no JSON Schema: {error}") from error
     except RecursionError as error:

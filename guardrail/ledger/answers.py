@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select
 
 from guardrail.approvals import Answer, Approval, ApprovalState, Judged
 from guardrail.errors import Conflict
 from guardrail.grants import SignedGrant
 from guardrail.hidden import Hidden
+from guardrail.ledger import schema
 from guardrail.ledger.connection import Database
 from guardrail.ledger.figures import Figures, figures_of
 from guardrail.ledger.granting import Asking
 from guardrail.ledger.listings import ApprovalArguments
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.remembered import ForgetScope, RememberScope
+from guardrail.ledger.statements import text
 from guardrail.ledger.votes import Cancel, CastVote, ChangeArguments, Expire, Release
 from guardrail.ledger.waiting import Doorbell
 from guardrail.ledger.writer import Writer
 from guardrail.scopes import Remembered, Scope
 from guardrail.sealing import SealingKey
+
+_PRINCIPAL: Final = text(select(schema.runs.c.principal).where(schema.runs.c.id == bindparam("id")))
 
 
 class Answers:
@@ -35,6 +41,12 @@ class Answers:
         self._reader = reader
         self._doorbell = Doorbell()
         self._asking = asking
+
+    def acts_for(self, run: str) -> str | None:
+        """Whom the agents of a run act for; None where it has not begun."""
+        with self._database.reading() as connection:
+            found = connection.execute(_PRINCIPAL, (run,)).fetchone()
+        return None if found is None else str(found[0])
 
     def vote(
         self,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from guardrail.calls import Agent, Call, Principal, Tool
 from guardrail.client_settings import ClientSettings
 from guardrail.guard import Guardrail
+from guardrail.runs import Run
 from guardrail.schemas import validate_schema
 
 FORM: Final = ConfigDict(extra="forbid", strict=True)
@@ -105,9 +106,25 @@ def call_of(guard: Guardrail, client: Client, form: CallForm) -> Call:
         InvalidArguments: the arguments do not validate.
         InvalidTool: the tool is not what it may be.
     """
+    agent, principal = client.agent(guard, form), client.principal(form.principal)
     tool = tool_of(guard, form.tool)
     return Call.of(
         validate_schema(tool.name, tool.schema, form.arguments),
-        run=form.run, id=form.call, scope=form.scope, tool=tool, agent=client.agent(guard, form),
-        principal=client.principal(form.principal),
+        run=form.run, id=form.call, scope=form.scope, tool=tool, agent=agent,
+        principal=principal,
     )  # fmt: skip
+
+
+def begin(guard: Guardrail, run: Run) -> None:
+    """Begin a run, or go on with it: it acts for one principal, whoever speaks for it.
+
+    Raises:
+        HTTPException: 403, it was begun for somebody else.
+    """
+    known = guard.ledger.acts_for(run.id)
+    if known is None:
+        guard.start(Run(id=run.id, principal=run.principal))
+        known = guard.ledger.acts_for(run.id)
+    if known != run.principal.id:
+        raise HTTPException(403, "this run acts for somebody else")
+    guard.start(run)

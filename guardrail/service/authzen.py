@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from guardrail.calls import Call
 from guardrail.decisions import Decision
 from guardrail.errors import CallError, GuardrailError
+from guardrail.guard import Guardrail
 from guardrail.runs import fresh_call_id, fresh_run_id
 from guardrail.service.asking import CallForm, Client, call_of
 from guardrail.service.identity import asking, parts_of, proposals_of
@@ -115,7 +117,7 @@ class Evaluations(BaseModel):
 
 
 class Answer(BaseModel):
-    """True only where the call may run as it is, without anything that only the guard could see to."""
+    """True only where the call may run as it is, without anything that only the guard could see to, budgets apart."""
 
     decision: bool
     context: dict[str, Any] = {}
@@ -195,7 +197,10 @@ def _answer(asked: Evaluation, client: Client, of: Proposals) -> Answer:
                 "arguments": asked.context.arguments, "tool": described, **_picked(who, "chain", "principal"),
             }
         )  # fmt: skip
-        return _said(guard.decide(call_of(guard, client, form)))
+        call = call_of(guard, client, form)
+        if guard.ledger.acts_for(call.run) not in (None, call.principal.id):
+            raise HTTPException(403, "this run acts for somebody else")
+        return _said(guard.decide(call), _halted(guard, call))
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         raise HTTPException(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
@@ -213,7 +218,18 @@ def _why(rule: str, error: GuardrailError) -> dict[str, str]:
     return {"rule": rule, "message": error.message, "fix": error.fix}
 
 
-def _said(decision: Decision) -> Answer:
+def _halted(guard: Guardrail, call: Call) -> str:
+    """The halt that keeps the call from running; empty = there is none."""
+    scopes = {
+        "all",
+        f"run:{call.run}",
+        f"tool:{call.tool.title}",
+        *(f"agent:{name}" for name in call.agent.chain),
+    }
+    return next((halt.scope for halt in guard.ledger.halts() if halt.scope in scopes), "")
+
+
+def _said(decision: Decision, halted: str) -> Answer:
     """What the guard said; a yes with conditions is none for somebody who may not know them."""
     reasons = [
         {"rule": reason.rule, "message": reason.message, "fix": reason.fix or ""}
@@ -225,4 +241,9 @@ def _said(decision: Decision) -> Answer:
         reasons.append(
             {"rule": "guardrail.obligations", "message": why, "fix": "propose the call to /v1/calls"}
         )
-    return Answer(decision=decision.effect == "allow" and not decision.obligations, context=context)
+    if halted:
+        why, fix = f"{halted} is halted", "wait until the halt is lifted"
+        reasons.append({"rule": "guardrail.halted", "message": why, "fix": fix})
+    return Answer(
+        decision=decision.effect == "allow" and not decision.obligations and not halted, context=context
+    )

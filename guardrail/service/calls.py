@@ -15,7 +15,7 @@ from guardrail.ledger.rows import CallState
 from guardrail.outcomes import Heading, Outcome
 from guardrail.runs import Run
 from guardrail.schemas import validate_schema
-from guardrail.service.asking import FORM, CallForm, Client, Name, call_of, tool_of
+from guardrail.service.asking import FORM, CallForm, Client, Name, begin, call_of, tool_of
 from guardrail.service.identity import asking, proposals_of
 from guardrail.service.limits import PROBLEMS
 from guardrail.service.logs import event
@@ -146,9 +146,9 @@ async def propose(said: Proposed, client: Asking, of: Of) -> Standing:
     guard = of.guard
     run = Run(id=said.run, principal=client.principal(said.principal), task=said.task)
     agent = client.agent(guard, said)
-    await anyio.to_thread.run_sync(guard.start, run)
+    await anyio.to_thread.run_sync(begin, guard, run)
     try:
-        call = call_of(guard, client, said)
+        call = await anyio.to_thread.run_sync(call_of, guard, client, said)
     except CallError as error:
         return _told(await anyio.to_thread.run_sync(_refused, of, run, agent, said, error), client)
     tool = call.tool
@@ -165,7 +165,7 @@ async def settle(reference: Reference, said: Said, client: Asking, of: Of) -> St
 
     A call whose lease is over is `unknown`. Saying then how it ended makes that known, and keeps no result.
     """
-    _existing(of, reference)
+    await anyio.to_thread.run_sync(_existing, of, reference)
     ended = Ended(how=said.how, result=said.result, message=said.message)
     settled = await of.settle(reference, client.name, said.lease, ended)
     if isinstance(settled, str):
@@ -176,7 +176,7 @@ async def settle(reference: Reference, said: Said, client: Asking, of: Of) -> St
 @router.post("/calls/{reference}/lease")
 async def renew(reference: Reference, said: Renewal, client: Asking, of: Of) -> Renewed:
     """Let the lease of a call run anew, for a tool that takes long."""
-    _existing(of, reference)
+    await anyio.to_thread.run_sync(_existing, of, reference)
     return Renewed(lease_ends=await of.renew(reference, client.name, said.lease))
 
 
@@ -187,7 +187,7 @@ def heard(run: Annotated[Name, Path()], said: Heard, client: Asking, of: Of) -> 
     What was said decides where values of later calls come from. The client is believed: a model must not ask here.
     """
     known = Run(id=run, principal=client.principal(said.principal))
-    of.guard.start(known)
+    begin(of.guard, known)
     of.guard.hear(said.content, trust=said.trust, run=known)
     return Listened(run=run)
 

@@ -47,6 +47,11 @@ class Proposal:
     attempt: str
     validate: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """By whom it is asked for again."""
+        return self.client, self.attempt
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
@@ -110,10 +115,22 @@ class _Walk:
         self.limit: asyncio.Timeout | None = None
 
     async def answer(self) -> Leased | Outcome:
-        """What came of it first: it was admitted, or its walk is over."""
+        """What came of it first: it was admitted, or its walk is over. Once it has ended, nobody is told to run it."""
         waited: list[asyncio.Future[Any]] = [self.task, self.leased]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        return self.leased.result() if self.leased.done() else self.task.result()
+        if self.leased.done() and not (self.ended.done() or self.task.done()):
+            return self.leased.result()
+        return await _finished(self.task)
+
+    def held_by(self, client: str, lease: str) -> Leased:
+        """What was leased, for whoever holds it.
+
+        Raises:
+            Conflict: it is another client's, or the lease of another attempt.
+        """
+        leased = self.leased.result()
+        _same(lease, leased.lease if client == self.proposal.client else "")
+        return leased
 
 
 class Proposals:
@@ -164,14 +181,14 @@ class Proposals:
         """
         walk = self._leased.get(reference)
         if walk is None:
-            key = self.guard.ledger.call(reference).key
-            self._check(key, client, lease)
-            return await asyncio.to_thread(self._resolve, reference, client, said)
-        judged = walk.leased.result().call
-        self._check(judged.key, client, lease)
+            return await asyncio.to_thread(self._resolve, reference, client, lease, said)
+        leased = walk.held_by(client, lease)
         if not walk.ended.done():
             walk.ended.set_result(said)
-        return judged, await asyncio.shield(walk.task)
+        outcome = await _finished(walk.task)
+        if outcome.status == "unknown":  # the lease, or the tool's deadline, ended at this moment
+            return await asyncio.to_thread(self._resolve, reference, client, lease, said)
+        return leased.call, outcome
 
     async def renew(self, reference: str, client: str, lease: str) -> datetime:
         """Let a lease run anew, for a tool that takes long; answers when it ends then.
@@ -182,9 +199,11 @@ class Proposals:
         walk = self._leased.get(reference)
         if walk is None or walk.limit is None or walk.limit.expired() or walk.ended.done():
             raise Conflict("this call is not running here", fix="ask how it stands, and settle it")
-        self._check(walk.leased.result().call.key, client, lease)
+        leased = walk.held_by(client, lease)
+        if leased.call.tool.deadline is not None:
+            raise Conflict("this tool has a deadline of its own", fix="change it in guardrail.toml")
         walk.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
-        return self._end()
+        return self._end(leased.call)
 
     async def close(self) -> None:
         """End: calls that are under way are cut, and those that were admitted read `unknown`."""
@@ -205,7 +224,7 @@ class Proposals:
                 )
             walk = self._walks[key] = _Walk(proposal)
             walk.task = asyncio.create_task(self._walk(walk))
-        elif not proposal.attempt or proposal.attempt != walk.proposal.attempt:
+        elif not proposal.attempt or proposal.told != walk.proposal.told:
             return _RUNNING
         return await walk.answer()
 
@@ -217,14 +236,17 @@ class Proposals:
             nonlocal reference
             nonce = secrets.token_hex(8)
             reference = judged.reference
+            tried = (await asyncio.to_thread(self.guard.ledger.call, reference)).attempts
             self._leased[reference] = walk
-            lease = f"{nonce}{self._proof(judged.key, proposal.client, nonce)}"
+            lease = f"{nonce}{self._proof(judged.key, proposal.client, nonce, tried)}"
             try:
                 async with asyncio.timeout(self._seconds) as walk.limit:
-                    walk.leased.set_result(Leased(call=judged, lease=lease, ends=self._end()))
+                    walk.leased.set_result(Leased(call=judged, lease=lease, ends=self._end(judged)))
                     said = await walk.ended
             except TimeoutError:
-                raise LeaseEnded from None
+                if walk.ended.cancelled():
+                    raise LeaseEnded from None
+                said = walk.ended.result()  # it was said at the very end
             return _told(said)
 
         attempt = Attempt(
@@ -249,9 +271,10 @@ class Proposals:
             await ledger.wait_for_answers_async(min(_LOOK, left))
         return True
 
-    def _resolve(self, reference: str, client: str, said: Ended) -> CallState:
+    def _resolve(self, reference: str, client: str, lease: str, said: Ended) -> CallState:
         """What this says of a call whose end was not seen: it ran, or it did not."""
-        call = self.guard.ledger.call(reference)
+        call, nonce = self.guard.ledger.call(reference), lease[:16]
+        _same(lease, f"{nonce}{self._proof(call.key, client, nonce, call.attempts)}")
         if call.state == "started":
             raise Conflict(
                 "another instance of the service holds this call",
@@ -262,18 +285,37 @@ class Proposals:
         self.guard.ledger.resolve(call.key, ran=said.how != "did_not_run", by=f"client:{client}")
         return self.guard.ledger.call(reference).state
 
-    def _check(self, key: str, client: str, lease: str) -> None:
-        nonce, proof = lease[:16], lease[16:]
-        if not compare_digest(proof.encode(), self._proof(key, client, nonce).encode()):
-            raise Conflict(
-                "this is not the lease of this call", fix="show the one that came with its admission"
-            )
+    def _proof(self, key: str, client: str, nonce: str, tried: int) -> str:
+        """What a lease is known by: it is of one client, and of one attempt at one call."""
+        return self._mark(f"lease {nonce} {key} {tried} {client}")
 
-    def _proof(self, key: str, client: str, nonce: str) -> str:
-        return self._mark(f"lease {nonce} {key} {client}")
+    def _end(self, call: Call) -> datetime:
+        deadline = call.tool.deadline
+        return datetime.now(UTC) + timedelta(seconds=min(self._seconds, deadline or self._seconds))
 
-    def _end(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._seconds)
+
+def _same(lease: str, true: str) -> None:
+    if not compare_digest(lease.encode(), true.encode()):
+        raise Conflict(
+            "this is not the lease of this attempt at the call",
+            fix="show the one that came with its admission",
+        )
+
+
+async def _finished(task: asyncio.Task[Outcome]) -> Outcome:
+    """How a walk ended.
+
+    Raises:
+        LedgerUnavailable: the service is being stopped, and has cut it.
+    """
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+        raise LedgerUnavailable(
+            "the service is stopping", fix="ask another instance how the call stands"
+        ) from None
 
 
 def _told(said: Ended) -> Any:

@@ -23,6 +23,9 @@ attributes = { region = "eu" }
 [clients.billing]
 agents = ["payer"]
 principals = ["anonymous", "user:*"]
+
+[clients.shipping]
+agents = ["payer"]
 """
 )
 RULE = """package guardrail.rules.client

@@ -58,6 +58,12 @@ def test_a_yes_under_obligations_is_no_yes_for_who_cannot_meet_them(client: http
     assert (decision, rules[-1]) == (False, "guardrail.obligations")
 
 
+def test_under_a_halt_nothing_may_run(deployment: Deployment, client: httpx.Client) -> None:
+    with deployment.guard() as guard:
+        guard.ledger.halt("agent:payer", "ben")
+    assert ask(client, question()) == (False, ["boundary.within", "client.balance", "guardrail.halted"])
+
+
 def test_several_questions_share_what_stands_beside_them(client: httpx.Client) -> None:
     asked = question()
     tools = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from guardrail.cli.service import application
+from guardrail.tokens import Tokens
 from tests.service.clients import SEND, configure, proposal, settled
 from tests.service.conftest import Deployment
 
@@ -185,3 +187,59 @@ def test_what_a_client_has_heard_counts_as_the_words_of_whom_it_says(
 )  # fmt: skip
 def test_what_is_not_of_the_form_is_refused(client: httpx.Client, spoilt: dict[str, Any]) -> None:
     assert client.post("/v1/calls", json=proposal(**spoilt)).status_code == 422
+
+
+def test_the_lease_of_an_earlier_attempt_settles_no_later_one(
+    deployment: Deployment, client: httpx.Client
+) -> None:
+    first = client.post("/v1/calls", json=proposal()).json()
+    assert settled(client, first, how="did_not_run").json()["state"] == "blocked"
+    second = client.post("/v1/calls", json=proposal()).json()
+    assert settled(client, first, how="did_not_run").status_code == 409
+    assert client.post("/v1/calls", json=proposal()).json()["state"] == "running"
+    assert settled(client, second, result=2).json()["result"] == 2
+    assert settled(client, first).status_code == 409
+
+
+def test_another_client_does_not_get_the_lease_of_an_attempt_with_the_same_name(
+    deployment: Deployment, client: httpx.Client
+) -> None:
+    mine = client.post("/v1/calls", json=proposal(attempt="1")).json()
+    other = Tokens(deployment.folder / "tokens.json").create("shipping", kind="client")
+    theirs = {"Authorization": f"Bearer {other}"}
+    answer = client.post("/v1/calls", json=proposal(attempt="1"), headers=theirs).json()
+    assert (answer["state"], answer["lease"]) == ("running", None)
+    said = client.post(
+        f"/v1/calls/{mine['call']}/outcome", json={"lease": mine["lease"], "how": "returned"}, headers=theirs
+    )
+    assert said.status_code == 409
+    assert settled(client, mine).json()["state"] == "returned"
+
+
+def test_a_run_acts_for_one_principal(client: httpx.Client) -> None:
+    client.post("/v1/calls", json=proposal(principal="user:anna"))
+    assert client.post("/v1/calls", json=proposal(principal="user:bob")).status_code == 403
+    words = {"content": "pay 7", "trust": "user", "principal": "user:bob"}
+    assert client.post("/v1/runs/r/heard", json=words).status_code == 403
+
+
+def test_a_schema_fetches_nothing(client: httpx.Client) -> None:
+    for schema in ({"$ref": "http://127.0.0.1:9/x"}, {"$ref": "file:///etc/hostname"}, {"$schema": 5}):
+        tool = {"server": "bank", "name": "balance", "schema": schema}
+        answer = client.post("/v1/calls", json=proposal(tool=tool)).json()
+        assert (answer["state"], answer["reasons"][0]["rule"]) == ("denied", "guardrail.arguments.invalid")
+
+
+def test_a_deadline_of_the_tool_ends_the_lease(deployment: Deployment) -> None:
+    token = configure(deployment)
+    text = (deployment.folder / "guardrail.toml").read_text()
+    (deployment.folder / "guardrail.toml").write_text(
+        text.replace('[tools."bank/balance"]\n', '[tools."bank/balance"]\ndeadline = "2s"\n')
+    )
+    with application(deployment.config) as app, TestClient(app) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        admitted = client.post("/v1/calls", json=proposal()).json()
+        left = datetime.fromisoformat(admitted["lease_ends"]) - datetime.now(UTC)
+        assert left.total_seconds() <= 2
+        path = f"/v1/calls/{admitted['call']}/lease"
+        assert client.post(path, json={"lease": admitted["lease"]}).status_code == 409
