@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select, update
 
 from guardrail.errors import VerificationFailed
 from guardrail.ledger import schema
@@ -40,8 +40,11 @@ _INSERT_LOG: Final = inserting(schema.logs)
 _GROW: Final = updating(schema.logs, ("size", "frontier"))
 _INSERT: Final = inserting(schema.checkpoints, plain=True)
 _COSIGN: Final = "UPDATE checkpoints SET note = ? WHERE size = ?"
-_FORGET: Final = (
-    "UPDATE checkpoints SET frontiers = x'' WHERE size = (SELECT max(size) FROM checkpoints WHERE size < ?)"
+_EARLIER: Final = select(func.max(_checkpoints.size)).where(_checkpoints.size < bindparam("size"))
+_FORGET: Final = text(
+    update(schema.checkpoints)
+    .values(frontiers=bindparam("nothing"))
+    .where(_checkpoints.size == _EARLIER.scalar_subquery())
 )
 """Only the last one's are gone on from; those of all would be most of the table."""
 _HAS: Final = text(select(_checkpoints.note).where(_checkpoints.size == bindparam("size")))
@@ -80,7 +83,7 @@ class _Keep(Write):
         """See the class."""
         found = tx.connection.execute(_HAS, (self._size,)).fetchone()
         if found is None:
-            tx.connection.execute(_FORGET, (self._size,))
+            tx.connection.execute(_FORGET, (b"", self._size))
             tx.connection.execute(_INSERT.text, (self._size, tx.now, str(self._note), self._frontiers))
         else:
             stored = Note.parse(found[0])

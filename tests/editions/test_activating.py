@@ -240,7 +240,7 @@ def test_an_older_edition_is_refused_after_a_restart(team: Team, shelf: Shelf):
 
 
 def test_what_was_activated_last_is_used_only_as_it_was_stored(team: Team, shelf: Shelf):
-    from guardrail.ledger.connection import driver
+    from guardrail.ledger.sqlite import driver
 
     team.configure(shelf.url)
     guard, _ = team.guard()
@@ -589,7 +589,7 @@ def test_a_server_is_believed_under_the_authority_that_is_named(team: Team):
 
 
 def test_what_is_changed_in_the_table_is_found(team: Team, shelf: Shelf):
-    from guardrail.ledger.connection import driver
+    from guardrail.ledger.sqlite import driver
 
     team.configure(shelf.url)
     guard, _ = team.guard()

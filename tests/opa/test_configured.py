@@ -166,7 +166,7 @@ def test_a_stored_policy_that_was_changed_is_found():
     ) as stand_in:
         configure(served(stand_in.url))
         assert pay([5]) == ["returned"]
-    from guardrail.ledger.connection import driver
+    from guardrail.ledger.sqlite import driver
 
     connection = driver.connect("guardrail.db", isolation_level=None)
     connection.execute(

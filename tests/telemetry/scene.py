@@ -18,8 +18,8 @@ from guardrail.errors import LedgerUnavailable
 from guardrail.execution import Attempt
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
 from guardrail.ledger.granting import Asking
+from guardrail.ledger.sqlite import driver
 from guardrail.policy import PolicyInput
 from guardrail.testing import ScriptedApprover, ScriptedPolicy, decision
 from tests.service.conftest import Deployment

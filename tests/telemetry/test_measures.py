@@ -14,7 +14,7 @@ import pytest
 from guardrail.errors import Denied, LedgerUnavailable
 from guardrail.guard import Guardrail
 from guardrail.ledger import Ledger
-from guardrail.ledger.connection import driver
+from guardrail.ledger.sqlite import driver
 from guardrail.telemetry import measures
 from guardrail.telemetry.names import OTHER, Bounded, plain
 from guardrail.testing import ScriptedPolicy, decision
