@@ -188,11 +188,10 @@ class Judge:
     ) -> Judging[Reviewed]:
         source = source_of(call, content, raised=raised)
         if not policy.reviews:
-            reviewed = Reviewed(
-                source=source,
-                labels=self._new_labels(call, source),
-                version=self._ledger.read_run(call.run).version,
-            )
+            version = (
+                self._ledger.read_run(call.run).version if held else 0
+            )  # nobody else asks for an admission
+            reviewed = Reviewed(source=source, labels=self._new_labels(call, source), version=version)
         else:
             reviewed = yield from self._reviewed(call, source, policy, raised=raised)
         return self._let_through(call, reviewed, policy) if held and reviewed.release is None else reviewed
@@ -299,8 +298,9 @@ class Judge:
 
     def _new_labels(self, call: Call, source: Source) -> tuple[str, ...]:
         """What the run is labelled with by this, and was not before: an outcome with labels is waited for."""
-        known = self._ledger.read_run(call.run).labels
-        return tuple(label for label in labels_of(call, source) if label not in known)
+        labels = labels_of(call, source)
+        known = self._ledger.known_labels(call.run) if labels else ()
+        return tuple(label for label in labels if label not in known)
 
     def _given(self, call: Call, *, network: bool = True) -> PolicyInput:
         """The policy input about a call, as things stand now; registries are asked where the network may be used."""

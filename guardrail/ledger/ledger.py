@@ -167,6 +167,10 @@ class Ledger(Answers):
         """The run as of its last commit; a fresh state where it is not known."""
         return self._reader.run_state(run)
 
+    def known_labels(self, run: str) -> tuple[str, ...]:
+        """What a run is labelled with, as far as this process has seen; a run never loses a label. Nothing is read."""
+        return self._reader.known_labels(run)
+
     @overload
     def write(self, write: Admit, *, alone: bool) -> Admission: ...
     @overload

@@ -138,6 +138,11 @@ class Reader:
                     connection.execute("ROLLBACK")
         return known.state
 
+    def known_labels(self, run: str) -> tuple[str, ...]:
+        """The labels of a run that this process has published."""
+        published = self._writer.memory.published.get(run)
+        return () if published is None else published.labels
+
     def settled(self, key: str) -> Settled | InFlight | None:
         """How a call ended, or whether it runs; None where it may be admitted."""
         with self._database.reading() as connection:

@@ -118,6 +118,11 @@ class Published:
         self._state: RunState | None = None
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the run is labelled with."""
+        return self._row[3]
+
+    @property
     def state(self) -> RunState:
         """The run's state."""
         if self._state is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Final
 from urllib.parse import unquote
 
@@ -26,6 +26,8 @@ SIGNS: Final = "-\u2212"
 """What makes a number a negative one."""
 MAX_DIGITS: Final = 40
 """The longest number that is compared by its value."""
+_EXACTLY: Final = Context(prec=MAX_DIGITS)
+"""The usual context would round to 28 digits: two account numbers would be one."""
 _READINGS: Final = (  # how a number is written, and what only sets its thousands apart
     (re.compile(r"\d+(?:\.\d+)?"), ""),
     (re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"), ","),
@@ -40,6 +42,8 @@ _ROW: Final = re.compile(
 )
 _HOST: Final = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s/?&=#]+")
 _USUAL_SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
+_RESPELLED: Final = re.compile(r"%|/\Z|\Ahttps?://|\A\+?[a-z]{0,2}\d", re.IGNORECASE)
+"""What a text has to hold for there to be another spelling of it."""
 _SEPARATOR: Final = re.compile(r"[/?&=#]")
 _STEPS: Final = frozenset({"", ".", ".."})
 _QUOTES: Final = "\"'\u2018\u2019“”„«»"
@@ -58,8 +62,11 @@ def normal(text: str) -> str:
 
 # --- words; all of these take normal forms ------------------------------------------------------------
 
+Word = tuple[int, str]
+"""Where a word of a text begins, and the word."""
 
-def words_in(text: str) -> list[tuple[int, str]]:
+
+def words_in(text: str) -> list[Word]:
     """Where each word of a text begins, and the word: an address, an id and a number are one word each."""
     return [(match.start(), match[0]) for match in _WORD.finditer(text)]
 
@@ -114,6 +121,8 @@ def spellings(text: str) -> list[tuple[str, bool]]:
         text: a normal form.
     """
     found = [(text, False)]
+    if text and not _RESPELLED.search(text):
+        return found
     if "%" in text:
         read = normal(unquote(text, errors="replace"))
         if all(read.count(sign) == text.count(sign) for sign in _RESERVED if sign != "%"):
@@ -147,9 +156,9 @@ def number(value: float | str) -> str | None:
         read = Decimal(repr(value) if isinstance(value, int | float) else value)
     except (InvalidOperation, ValueError):  # ValueError: an integer of thousands of digits
         return None
-    if not read.is_finite() or abs(read.adjusted()) > MAX_DIGITS:
+    if not read.is_finite() or abs(read.adjusted()) > MAX_DIGITS or len(read.as_tuple().digits) > MAX_DIGITS:
         return None
-    return format(read.normalize(), "f") if read else "0"
+    return format(read.normalize(_EXACTLY), "f") if read else "0"
 
 
 def readings(word: str) -> set[str]:
@@ -158,6 +167,8 @@ def readings(word: str) -> set[str]:
     digits = word[1:] if sign or word[:1] == "+" else word
     if not digits[:1].isdecimal() or len(digits) > MAX_DIGITS:
         return set()
+    if digits.isdecimal():
+        return {value} if (value := number(sign + digits)) is not None else set()
     found = {
         number(sign + digits.replace(apart, "" if apart else apart).replace(",", "."))
         for form, apart in _READINGS

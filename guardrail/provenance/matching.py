@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from guardrail.provenance.forms import (
+    Word,
     is_address,
     normal,
     number,
@@ -47,7 +48,7 @@ class Matched:
 
 
 class Search:
-    """The search for the values of one call.
+    """The search for the values of one call. What it has looked for once, it knows; pools may not grow meanwhile.
 
     Args:
         pools: where to look.
@@ -57,6 +58,8 @@ class Search:
     def __init__(self, pools: Iterable[Pool], effort: Effort) -> None:
         self._pools = tuple(pools)
         self._effort = effort
+        self._words: dict[str, Sequence[Word]] = {}
+        self._places: dict[tuple[Pool, str], Found | None] = {}
 
     def match(self, value: str | float) -> Matched:
         """Where a value stands, and who vouches for it."""
@@ -142,30 +145,51 @@ class Search:
         if is_address(text):
             long.insert(0, parts[0])  # who is behind an address says enough, however short
         long = list(dict.fromkeys(long))
-        runs = _runs(text)
-        found = tuple(place for pool in self._pools if (place := self._part_in(pool, runs, long)) is not None)
+        found = tuple(place for pool in self._pools if (place := self._part_in(pool, text, long)) is not None)
         untrusted = any(place.kind == "untrusted" for place in found)
         return Matched(trust="untrusted" if untrusted else "unknown", found=found, copied=True)
 
-    def _part_in(self, pool: Pool, runs: list[str], long: list[str]) -> Found | None:
+    def _part_in(self, pool: Pool, text: str, long: list[str]) -> Found | None:
         """A place that holds some words in a row, or a long one that nobody vouches for elsewhere."""
-        for run in runs:
-            if (place := pool.find(run, self._effort)) is not None:
+        for run in self._runs(pool, text.split(" ")):
+            if (place := pool.find(run, self._words_in(run), self._effort)) is not None:
                 return place
         others = [other for other in self._pools if pool.kind == "untrusted" != other.kind]
         for part in long:
             place = self._find(pool, part)
-            if place is not None and not any(vouches(other, part, self._effort) for other in others):
+            if place is not None and not any(
+                vouches(other, part, self._words_in(part), self._effort) for other in others
+            ):
                 return place
         return None
+
+    def _runs(self, pool: Pool, parts: list[str]) -> Iterator[str]:
+        """Every few words in a row that a pool knows one by one, as many as say that they were copied."""
+        self._effort.spend(len(parts))
+        known = [pool.knows(self._words_in(part)) for part in parts]
+        for at in range(len(parts) - SHINGLE + 1):
+            if all(known[at : at + SHINGLE]):
+                yield " ".join(parts[at : at + SHINGLE])
 
     def _stands(self, part: str) -> bool:
         return any(self._find(pool, part) is not None for pool in self._pools)
 
     def _find(self, pool: Pool, text: str) -> Found | None:
         """A place that holds a text in one of its spellings."""
-        places = (pool.find(spelling, self._effort, bare=bare) for spelling, bare in spellings(text))
-        return first(place for place in places if place is not None)
+        looked_for = pool, text
+        if looked_for not in self._places:
+            places = (
+                pool.find(spelling, self._words_in(spelling), self._effort, bare=bare)
+                for spelling, bare in spellings(text)
+            )
+            self._places[looked_for] = first(place for place in places if place is not None)
+        return self._places[looked_for]
+
+    def _words_in(self, text: str) -> Sequence[Word]:
+        words = self._words.get(text)
+        if words is None:
+            words = self._words[text] = words_in(text)
+        return words
 
     def _numbered(self, values: Iterable[str]) -> Iterator[Found]:
         for value in sorted(values):
@@ -174,16 +198,10 @@ class Search:
                     yield place
 
 
-def vouches(pool: Pool, text: str, effort: Effort) -> bool:
+def vouches(pool: Pool, text: str, words: Sequence[Word], effort: Effort) -> bool:
     """Whether a text stands in a pool, vouched for."""
-    place = pool.find(text, effort)
+    place = pool.find(text, words, effort)
     return place is not None and place.vouches
-
-
-def _runs(text: str) -> list[str]:
-    """Every few words in a row, as many as say that they were copied."""
-    words = text.split(" ")
-    return [" ".join(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1)]
 
 
 def _best(found: tuple[Found, ...]) -> Trust:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from guardrail.provenance.forms import SIGNS, normal, number, readings, rows_in, signed, words_in
+from guardrail.provenance.forms import SIGNS, Word, normal, number, readings, rows_in, signed, words_in
 from guardrail.provenance.sources import Leaf, Source, Vouching
 
 SHINGLE: Final = 4
@@ -107,18 +107,21 @@ class Pool:
         self._length += len(text) + 1
         return len(text) + 1
 
-    def find(self, text: str, effort: Effort, *, bare: bool = False) -> Found | None:
+    def find(self, text: str, words: Sequence[Word], effort: Effort, *, bare: bool = False) -> Found | None:
         """A place that holds a text from the beginning of a word to the end of one, one that vouches first.
 
         Args:
             text: a normal form.
+            words: the words in it.
             effort: what this may cost.
             bare: its scheme was left out: where another one stands, that vouches for nothing.
 
         Raises:
             TooMuchError: it would cost more.
         """
-        words = words_in(text)
+        effort.spend(1 + len(words))
+        if text not in self._joined and not self.knows(words):
+            return None
         stretches = islice(self._standing(text, words, effort), _MAX_TRIES)
         return first(self._found(stretch, [word for _, word in words], bare=bare) for stretch in stretches)
 
@@ -132,14 +135,17 @@ class Pool:
         effort.spend(1 + min(len(stretches), _MAX_TRIES))
         return first(self._found(stretch, [value]) for stretch in stretches[:_MAX_TRIES])
 
-    def _standing(self, text: str, words: list[tuple[int, str]], effort: Effort) -> Iterator[_Stretch]:
+    def knows(self, words: Sequence[Word]) -> bool:
+        """Whether every one of these words stands somewhere."""
+        known = self._words
+        return all(word in known for _, word in words)
+
+    def _standing(self, text: str, words: Sequence[Word], effort: Effort) -> Iterator[_Stretch]:
         """Where a text stands alone."""
-        effort.spend(1 + len(words))
         yield from self._joined.get(text, ())
-        listed = [(offset, self._words.get(word)) for offset, word in words]
-        known = [(offset, places) for offset, places in listed if places]
-        if not known or len(known) < len(listed):
+        if not words or not self.knows(words):
             return
+        known = [(offset, self._words[word]) for offset, word in words]
         offset, places = min(known, key=lambda word: len(word[1]))
         first = known[0] if words[0][0] == 0 else None
         last = known[-1] if words[-1][0] + len(words[-1][1]) == len(text) else None

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from guardrail.pointers import Leaf as Place
 from guardrail.pointers import escape, leaves, names
-from guardrail.provenance.forms import normal
+from guardrail.provenance.forms import normal, words_in
 from guardrail.provenance.matching import STRENGTH, Matched, Search, Trust, vouches
 from guardrail.provenance.pools import Effort, Found, Pool, TooMuchError
 from guardrail.provenance.sources import Leaf, Source, Vouching, is_said, leaves_of
@@ -66,11 +66,11 @@ class Seen:
             places = chain((leaf.pointer for leaf in said), (f"/{escape(name)}" for name in arguments))
             return dict.fromkeys(places, self._not_looked_for())
         own = _own_values(schema)
-        effort = Effort(MAX_STEPS)
+        search = Search(self._pools.values(), Effort(MAX_STEPS))
         labels: dict[str, Any] = {}
         for leaf in said:
             pointer = leaf.pointer
-            label = self._label(leaf.value, own.get(pointer, ()), effort)
+            label = self._label(leaf.value, own.get(pointer, ()), search)
             labels[pointer] = _weaker(labels[pointer], label) if pointer in labels else label
         return labels
 
@@ -81,12 +81,12 @@ class Seen:
             hosts: link, as it is written → where it leads. One to a host out of an untrusted output is untrusted, too.
         """
         self._read()
-        effort = Effort(MAX_STEPS)
+        search = Search(self._pools.values(), Effort(MAX_STEPS))
         found: dict[str, Any] = {}
         for url, host in hosts.items():
-            found[url] = self._label(url, (), effort)
+            found[url] = self._label(url, (), search)
             if found[url]["trust"] == "unknown":
-                behind = self._label(host, (), effort)
+                behind = self._label(host, (), search)
                 found[url] = _weaker(found[url], behind) if behind["trust"] == "untrusted" else found[url]
         return found
 
@@ -96,7 +96,7 @@ class Seen:
         said, effort = normal(text), Effort(MAX_STEPS)
         pools = [pool for pool in self._pools.values() if pool.kind == kind]
         try:
-            return not said or any(vouches(pool, said, effort) for pool in pools)
+            return not said or any(vouches(pool, said, words_in(said), effort) for pool in pools)
         except TooMuchError:
             return False
 
@@ -131,11 +131,11 @@ class Seen:
 
     # --- labels -------------------------------------------------------------------------------------
 
-    def _label(self, value: str | float, own: tuple[Any, ...], effort: Effort) -> Mapping[str, Any]:
+    def _label(self, value: str | float, own: tuple[Any, ...], search: Search) -> Mapping[str, Any]:
         if value in own:
             return _OWN
         try:
-            return self._as_label(Search(self._pools.values(), effort).match(value))
+            return self._as_label(search.match(value))
         except TooMuchError:
             return self._not_looked_for()
 

@@ -56,10 +56,32 @@ def test_a_number_is_read_as_everybody_may_read_it(text: str, found: set[str]):
         ("x", None),
         ("inf", None),
         ("1e400", None),
+        ("1234567890123456789012345678901234567890", "1234567890123456789012345678901234567890"),
+        ("12345678901234567890123456789012345678901", None),  # longer than what is compared
     ],
 )
 def test_numbers_are_compared_by_their_value(value: float | str, form: str | None):
     assert number(value) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("anna miller", ["anna miller"]),
+        ("a/b", ["a/b"]),
+        ("docs/", ["docs/", "docs"]),
+        ("a%2fb", ["a%2fb"]),  # a sign that parts a URL stays what it is
+        ("50%25", ["50%25", "50%"]),
+        ("caf%c3%a9", ["caf%c3%a9", "caf\u00e9"]),
+        ("http://x", ["http://x", "x"]),
+        ("see http://x", ["see http://x"]),
+        ("+49 170 1234567", ["+49 170 1234567", "+491701234567"]),
+        ("de89 3704 0044", ["de89 3704 0044", "de8937040044"]),
+        ("", []),
+    ],
+)
+def test_a_value_has_few_spellings(text: str, found: list[str]):
+    assert [spelling for spelling, _ in spellings(text)] == found
 
 
 def test_an_address_reads_as_it_is_written_and_without_scheme_slash_and_escapes():

@@ -132,6 +132,13 @@ def test_a_trusted_text_vouches_for_what_stands_in_it():
     )
 
 
+def test_long_numbers_are_one_number_only_where_every_digit_is_the_same():
+    said = Source(kind="user", content="pay to 123456789012345678901234567890")
+    assert label("123456789012345678901234567890", said)["trust"] == "user"
+    assert label("123456789012345678901234567891", said)["trust"] == "unknown"
+    assert label(123456789012345678901234567891, said)["trust"] == "unknown"
+
+
 def test_the_users_word_stands_above_an_output_that_says_the_same():
     both = label("acme", USER, Source(kind="untrusted", content="acme"))
     assert (both["trust"], [origin["kind"] for origin in both["origins"]]) == ("user", ["user", "untrusted"])
