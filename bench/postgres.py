@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import queue
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from many_callers import CALLERS, Guarded, Threads
 from measuring import Benchmark, Goal, Pair, Round, Scale, rate
 from raw import Evaluation, admission_statements, row_of
-from scene import guarded, rehearse
+from scene import Rehearsed, guarded, rehearse
 
 from guardrail.ledger import Ledger, schema
 from guardrail.ledger.session import Session
+from guardrail.ledger.statements import updating
 from guardrail.sealing import SealingKey
 
 sys.path.append(str(Path(__file__).parent.parent))  # the server is started as the tests start theirs
@@ -29,10 +30,16 @@ _GOAL: Final = Goal(
     bound=1.5,
     unit="/s",
 )
+_SAME: Final = Goal(
+    name="64 threads on PostgreSQL, write by write",
+    against=f"evaluation + the statements of both writes, each committed, from a pool of {_POOL} connections",
+    bound=1.5,
+    unit="/s",
+)
 
 
 class Pool:
-    """The statements of an admission, one commit a call, on whichever connection is free.
+    """The statements of an admission, or of an outcome, each time committed, on whichever connection is free.
 
     Every connection has rows of its own to update, so that none waits for another one.
     """
@@ -40,6 +47,7 @@ class Pool:
     def __init__(self, address: str) -> None:
         self._free: queue.SimpleQueue[tuple[int, Session]] = queue.SimpleQueue()
         self._statements = admission_statements()
+        self._end = updating(schema.calls, ("state", "record", "moves")).text
         for number in range(_POOL):
             session = Session.to(address, within=10.0, reading=False)
             for row in (
@@ -51,21 +59,42 @@ class Pool:
                 session.execute(*row)
             self._free.put((number, session))
 
-    def __call__(self, row: bytes) -> None:
-        """Admit one call."""
-        key, place = os.urandom(32).hex(), int.from_bytes(os.urandom(7))
-        record, detail = row[:500], row[500:]
-        find, run, budget, log = self._statements
+    def __call__(self, row: bytes) -> str:
+        """Admit one call; answers its key."""
+        key = os.urandom(32).hex()
+        with self._transaction() as (number, execute):
+            execute(self._statements[0], (key,)).fetchall()
+            self._record(execute, row)
+            execute(
+                *row_of(schema.calls, key=key, reference=key[:32], run="run", call=key[:16], position=number)
+            )
+            budget = self._statements[2]
+            execute(budget, ("calls", "calls", number, 1, f"{number}/calls"))
+            execute(budget, ("payments", "cent", number, 1, f"{number}/money"))
+        return key
+
+    def settle(self, key: str, row: bytes) -> None:
+        """Write down how a call ended."""
+        with self._transaction() as (_, execute):
+            execute(self._statements[0], (key,)).fetchall()
+            self._record(execute, row)
+            execute(self._end, ("returned", 1, 2, key))
+
+    @staticmethod
+    def _record(execute: Callable[..., Any], row: bytes) -> None:
+        place = int.from_bytes(os.urandom(7))
+        execute(*row_of(schema.records, id=place, month=0, run="run", body=row[:500], leaf=bytes(32)))
+        execute(*row_of(schema.sealed, record=place, body=row[500:]))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[int, Callable[..., Any]]]:
+        """A connection with its number; what every write changes is changed at the end, and committed."""
+        _, run, _, log = self._statements
         number, session = self._free.get()
         execute = session.execute
         session.run("BEGIN")
-        execute(find, (key,)).fetchall()
-        execute(*row_of(schema.records, id=place, month=0, run="run", body=record, leaf=bytes(32)))
-        execute(*row_of(schema.sealed, record=place, body=detail))
-        execute(*row_of(schema.calls, key=key, reference=key[:32], run="run", call=key[:16], position=number))
+        yield number, execute
         execute(run, (number, 0, "[]", '{"calls": 1, "denied": 0, "asked": 0}', f"run-{number}"))
-        execute(budget, ("calls", "calls", number, 1, f"{number}/calls"))
-        execute(budget, ("payments", "cent", number, 1, f"{number}/money"))
         execute(log, (number, bytes(320), 0.0, 1000 + number))
         session.run("COMMIT")
         self._free.put((number, session))
@@ -91,30 +120,39 @@ def _threads(folder: Path, scale: Scale) -> Iterator[Round]:
         pool = Pool(addresses[0])
         opened.callback(pool.close)
 
-        def raw(_: int) -> Callable[[int], None]:
-            evaluate = Evaluation()
-            evaluate(rehearsed[0].given)
+        def raw(both: bool) -> Callable[[int], Callable[[int], None]]:
+            return lambda _: _by_hand(rehearsed, pool, both=both)
 
-            def work(count: int) -> None:
-                for number in range(count):
-                    step = rehearsed[number % len(rehearsed)]
-                    evaluate(step.given)
-                    pool(step.row)
-
-            return work
-
-        one_each = opened.enter_context(Threads(raw))
+        once = opened.enter_context(Threads(raw(both=False)))
+        twice = opened.enter_context(Threads(raw(both=True)))
         guard = Guarded(opened.enter_context(guarded(addresses[1], outcome="durable", key=key)))
         threads = opened.enter_context(Threads(guard.thread))
 
         def measure() -> Mapping[str, Pair]:
-            baseline = rate(CALLERS * scale.calls, lambda: one_each.each(scale.calls))
+            one = rate(CALLERS * scale.calls, lambda: once.each(scale.calls))
             guard.begin()
             ours = rate(CALLERS * scale.calls, lambda: threads.each(scale.calls))
-            return {_GOAL.name: Pair(ours=ours, raw=baseline)}
+            two = rate(CALLERS * scale.calls, lambda: twice.each(scale.calls))
+            return {_GOAL.name: Pair(ours=ours, raw=one), _SAME.name: Pair(ours=ours, raw=two)}
 
         measure()
         yield measure
 
 
-BENCHMARKS: Final = (Benchmark(name="postgres", goals=(_GOAL,), prepare=_threads),)
+def _by_hand(rehearsed: Sequence[Rehearsed], pool: Pool, *, both: bool) -> Callable[[int], None]:
+    """What one of the threads does: evaluate, admit, and, where both writes are made, settle."""
+    evaluate = Evaluation()
+    evaluate(rehearsed[0].given)
+
+    def work(count: int) -> None:
+        for number in range(count):
+            step = rehearsed[number % len(rehearsed)]
+            evaluate(step.given)
+            key = pool(step.row)
+            if both:
+                pool.settle(key, step.outcome)
+
+    return work
+
+
+BENCHMARKS: Final = (Benchmark(name="postgres", goals=(_GOAL, _SAME), prepare=_threads),)

@@ -24,6 +24,7 @@ from guardrail.ledger import Ledger, schema
 from guardrail.ledger.connection import Place
 from guardrail.ledger.sqlite import driver
 from guardrail.policy import Policy, PolicyInput
+from guardrail.records import Kind
 from guardrail.rego import RegoPolicy
 from guardrail.runs import Run
 from guardrail.sealing import SealingKey
@@ -136,10 +137,12 @@ class Rehearsed:
     Attributes:
         given: the policy input.
         row: as many bytes as the guard wrote to admit the call.
+        outcome: as many as it wrote to settle it.
     """
 
     given: str
     row: bytes
+    outcome: bytes
 
 
 def rehearse(folder: Path) -> list[Rehearsed]:
@@ -153,17 +156,20 @@ def rehearse(folder: Path) -> list[Rehearsed]:
                 for _ in range(RUN_LENGTH):
                     send(**ARGUMENTS)
     return [
-        Rehearsed(given=given, row=bytes(size))
-        for given, size in zip(overhearing.heard, _sizes(file), strict=True)
+        Rehearsed(given=given, row=bytes(admitted), outcome=bytes(settled))
+        for given, admitted, settled in zip(
+            overhearing.heard, _sizes(file, "admitted"), _sizes(file, "settled"), strict=True
+        )
     ]
 
 
-def _sizes(file: Path) -> list[int]:
-    """Bytes of the rows that admit each call: its record, what is sealed beside it, its state."""
+def _sizes(file: Path, kind: Kind) -> list[int]:
+    """Bytes of the rows that admit, or settle, each call: its record, what is sealed beside it, its state."""
     columns = " + ".join(f"coalesce(length(c.{column.name}), 0)" for column in schema.calls.columns)
     with closing(driver.connect(file)) as connection:
         rows = connection.execute(
             f"SELECT length(r.body) + length(r.leaf) + length(s.body) + (SELECT max({columns}) FROM calls c)"
-            " FROM records r JOIN sealed s ON s.record = r.id WHERE r.kind = 'admitted' ORDER BY r.id"
+            " FROM records r JOIN sealed s ON s.record = r.id WHERE r.kind = ? ORDER BY r.id",
+            (kind,),
         )
         return [size for (size,) in rows]
