@@ -112,13 +112,26 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power failure does, all of its processes at once; what the system holds for the disk is kept."""
-        if self._process is not None:
-            number = self._process.pid
-            workers = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-            for victim in (number, *map(int, workers)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(victim, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._end(None)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of its processes where they are, as a machine that is paused does, and let them go on."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send all of its processes a signal."""
+        if self._process is not None:
+            first = self._process.pid
+            workers = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+            for process in (first, *map(int, workers)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
 
     def _end(self, by: signal.Signals | None) -> None:
         process, self._process = self._process, None

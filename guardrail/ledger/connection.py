@@ -174,8 +174,11 @@ class Database(Protocol):
         """Whether nobody else has committed since; False also where that cannot be told cheaply."""
         ...
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def reading(self, *, quick: bool = False) -> AbstractContextManager[Connection]:
         """A connection that only reads. What it raises is translated.
+
+        Args:
+            quick: a call waits for it: a server that is silent for long counts as lost.
 
         Raises:
             LedgerUnavailable: the database cannot be read.

@@ -70,6 +70,7 @@ class PostgresDatabase:
         self.is_remote = True
         self.lock = threading.Lock()
         self.opened = 0
+        self._patience = 2 * wait + 1  # a turn is waited for by the server, for `wait` seconds at most
         self._address = address
         self._ordinal: int | None = None
         self._writer: Session | None = None
@@ -90,14 +91,17 @@ class PostgresDatabase:
         return self._writer
 
     def ready(self) -> None:
-        """See `Database`."""
-        ((self._ordinal,),) = self._connected(self.wait).run(_ORDINAL)
+        """See `Database`: from now on no statement may take long. Bringing a ledger to its form may."""
+        session = self._connected(self.wait)
+        session.patience = self._patience
+        ((self._ordinal,),) = session.run(_ORDINAL)
 
     def _connected(self, wait: float) -> Session:
         if self._writer is None:
             if not wait:
                 raise complaints.NotNow("the connection was lost")
             self._writer = Session.to(self._address, within=wait, reading=False)
+            self._writer.patience = self._patience
             self.opened += 1
         return self._writer
 
@@ -245,7 +249,7 @@ class PostgresDatabase:
         return still
 
     @contextmanager
-    def reading(self) -> Generator[Connection]:
+    def reading(self, *, quick: bool = False) -> Generator[Connection]:
         """See `Database`."""
         keep = False
         try:
@@ -253,6 +257,7 @@ class PostgresDatabase:
             while session.is_lost:  # the server was started again meanwhile
                 self._readers.give(session, keep=False)
                 session = self._readers.take()
+            session.patience = self._patience if quick else None
             try:
                 yield session
                 keep = not session.closed and not session.in_transaction

@@ -124,7 +124,7 @@ class Reader:
         exact = known is not None and (memory.is_exact or self._database.is_still(memory.seen))
         if known is not None and exact and generation == memory.generation:
             return known.state
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             found = connection.execute(_POSITION, (run,)).fetchone()
             if found is None:
                 return RunState(id=run, started=rfc3339(self._clock()), usage=no_usage())
@@ -145,7 +145,7 @@ class Reader:
 
     def settled(self, key: str) -> Settled | InFlight | None:
         """How a call ended, or whether it runs; None where it may be admitted."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             found = connection.execute(_CALL, (key,)).fetchone()
             if found is None:
                 return None
@@ -165,22 +165,22 @@ class Reader:
 
     def recall(self, run: str, name: str) -> Any:
         """What was remembered about a run."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return recall(connection, run, name)
 
     def observations(self, names: Collection[str]) -> list[Observation]:
         """All that was seen of packages with these names, the oldest first."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return observations(connection, names)
 
     def is_due(self) -> bool:
         """Whether a request waits past its time."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return connection.execute(_IS_DUE, (rfc3339(self._clock()),)).fetchone() is not None
 
     def grant(self, approval: str) -> SignedGrant | None:
         """What is signed about a request."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return grant_of(connection, approval)
 
     # -- listings ------------------------------------------------------------------------------------
@@ -204,12 +204,12 @@ class Reader:
 
     def approval(self, number: str) -> Approval:
         """One approval."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return self._overdue(find(connection, number))
 
     def is_pending(self, number: str) -> bool:
         """Whether people can still answer a request."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             found = connection.execute(_STATE, (number,)).fetchone()
         if found is None:
             raise Conflict(f"there is no approval {number!r}", fix="list them with 'guardrail approvals'")
@@ -217,12 +217,12 @@ class Reader:
 
     def asked_from(self, approval: str) -> str:
         """From which trace people were asked."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return asked_from(connection, approval)
 
     def latest_approval(self, key: str) -> Approval | None:
         """The request that counts for a call."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return latest(connection, key).approval
 
     def approvals(self, state: ApprovalState | None) -> tuple[Approval, ...]:
@@ -247,7 +247,7 @@ class Reader:
 
     def scopes(self, tool_digest: str) -> tuple[Scope, ...]:
         """The remembered scopes that count for a tool now."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             return scopes_of_tool(connection, tool_digest, rfc3339(self._clock()), self._detail_of)
 
     def all_scopes(self) -> tuple[Scope, ...]:
@@ -288,7 +288,7 @@ class Reader:
 
     def sources(self, run: str, marks: dict[int, int]) -> list[tuple[str, Source]]:
         """What values of later calls may come from; see `Ledger.sources`."""
-        with self._database.reading() as connection:
+        with self._database.reading(quick=True) as connection:
             numbers = [number for (number,) in connection.execute(_LOGS_OF, (run,)).fetchall()]
         return [
             (named, source)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 import select
+import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import RowFactory, tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
 
 from guardrail.ledger.statements import for_postgres
 
+Answer = TypeVar("Answer")
+_LOOK: Final = 0.1
+"""Seconds until whoever waits looks whether it was interrupted."""
 _AT_ONCE: Final = 500
 """Rows that are fetched at once where they are read one by one."""
 _ADAPTERS: Final = AdaptersMap(psycopg.adapters)
@@ -28,7 +33,13 @@ def _native(sql: str) -> bytes:
 
 
 class Session(psycopg.Connection[tuple[Any, ...]]):
-    """A connection as `guardrail.ledger.connection.Connection` has it."""
+    """A connection as `guardrail.ledger.connection.Connection` has it.
+
+    Attributes:
+        patience: seconds that a server may take for an answer. One that is silent for longer (its machine is paused,
+            its disk hangs) counts as lost: the network alone would not tell. None = for ever.
+        last_tag: how the server calls what it did last.
+    """
 
     @classmethod
     def to(cls, address: str, *, within: float, reading: bool) -> Session:
@@ -44,9 +55,10 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             connect_timeout=max(2, int(within)), application_name="guardrail", keepalives_idle=5,
             keepalives_interval=2, keepalives_count=3, tcp_user_timeout=10_000,
         )  # fmt: skip
-        session.prepared_max = 512
+        session.prepared_max, session.patience = 512, within
         try:
             session.run(_READS if reading else _WRITES)
+            session.patience = None
         except BaseException:
             session.close()
             raise
@@ -55,6 +67,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     def __init__(self, pgconn: pq.abc.PGconn, row_factory: RowFactory[tuple[Any, ...]] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self.last_tag: str | None = None
+        self.patience: float | None = None
         self._deferred: list[tuple[str, Sequence[Any]]] = []
 
     @property
@@ -70,6 +83,21 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
         return not self.in_transaction and bool(poll.poll(0))  # nothing was asked, so nothing good comes
+
+    def wait(self, gen: PQGen[Answer], interval: float = _LOOK, timeout: float | None = None) -> Answer:
+        """See psycopg: what every answer of the server is waited for with.
+
+        Raises:
+            psycopg.OperationalError: no answer came in time; the connection is closed, as if it had been lost.
+        """
+        until = None if self.patience is None else time.monotonic() + self.patience
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is not None or until is None or self.closed or time.monotonic() < until:
+                raise
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"no answer within {self.patience:g} seconds") from error
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> _Cursor:  # type: ignore[override]
         """Run a statement of this package."""

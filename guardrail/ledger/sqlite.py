@@ -316,7 +316,7 @@ class SqliteDatabase:
         return (self.opened, version) == seen
 
     @contextmanager
-    def reading(self) -> Generator[Connection]:
+    def reading(self, *, quick: bool = False) -> Generator[Connection]:  # noqa: ARG002  a file answers
         """A connection that only reads; what it raises is translated.
 
         Raises:

@@ -253,3 +253,26 @@ def test_without_a_server_nothing_is_admitted_and_it_is_said(own: Server) -> Non
             own.start()
         ran(ledger, call(2))
         ledger.close()
+
+
+def test_a_server_that_says_nothing_any_more_is_lost_and_nothing_runs(own: Server) -> None:
+    """Its machine is paused, or its disk hangs: the connection is there, and no answer comes."""
+    with own.database() as address, Ledger.open(address, key=KEY, wait=0.2) as ledger:
+        kept = ran(ledger, call(1))
+        with own.frozen():
+            with pytest.raises(LedgerUnavailable, match="cannot be reached"):  # nor does it take another one
+                ledger.write(admit(call(2)), alone=True)
+            with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+                ledger.read_run("run")
+        assert isinstance(ledger.write(admit(call(2)), alone=True), Ticket)
+        assert ledger.settled(kept.key) == Settled(status="returned", result=b'"ok"')
+        assert ledger.verify().ok
+
+
+def test_whoever_reads_when_the_server_freezes_is_told(own: Server) -> None:
+    with own.database() as address, Ledger.open(address, key=KEY, wait=0.2) as ledger:
+        kept = ran(ledger, call(1))
+        assert ledger.settled(kept.key) is not None  # there is a connection that reads
+        with own.frozen(), pytest.raises(LedgerUnavailable, match="no answer within"):
+            ledger.settled(kept.key)
+        assert ledger.settled(kept.key) is not None
