@@ -30,14 +30,13 @@ from guardrail.errors import (
     LedgerError,
     PolicyError,
     PreflightError,
-    told,
 )
 from guardrail.ledger import Ledger
 from guardrail.ledger.activations import Activation, Offered, goes_back
 from guardrail.policy import AllOf, joined
 from guardrail.rego import RegoPolicy
 from guardrail.standing import with_package
-from guardrail.supply import SETTLING, Supply
+from guardrail.supply import SETTLING, Supply, as_faults
 
 _log: Final = logging.getLogger("guardrail.policies")
 _FIRST_AGAIN: Final = 1.0
@@ -100,10 +99,11 @@ class Feed:
         """
         last = self._ledger.activations.active(self._title)
         try:
-            edition, tag = self._supply.first()
-            self._check(edition, last)
-            self._rego = self._supply.policy(edition.bundle)
-            self._offered, self._tag = offered(edition), tag
+            with as_faults():
+                edition, tag = self._supply.first()
+                self._check(edition, last)
+                self._rego = self._supply.policy(edition.bundle)
+                self._offered, self._tag = offered(edition), tag
         except PolicyError as error:
             self._trouble = error
             if last is None:
@@ -142,22 +142,21 @@ class Feed:
         with self._looking:
             seen = Offered()
             try:
-                looked = self._supply.source.look(self._tag)
-                if looked == "unsettled":
-                    return "unsettled"
-                self._failures = 0
-                if looked == "same":
-                    return self._well()
-                edition = self._supply.read(looked)
-                seen = offered(edition)
-                if seen.edition == self._offered.edition:
-                    self._tag = looked.tag
-                    return self._well()
-                self._take(edition, seen, looked.tag)
+                with as_faults():
+                    looked = self._supply.source.look(self._tag)
+                    if looked == "unsettled":
+                        return "unsettled"
+                    self._failures = 0
+                    if looked == "same":
+                        return self._well()
+                    edition = self._supply.read(looked)
+                    seen = offered(edition)
+                    if seen.edition == self._offered.edition:
+                        self._tag = looked.tag
+                        return self._well()
+                    self._take(edition, seen, looked.tag)
             except PolicyError as error:
                 return self._refuse(error, seen)
-            except (OSError, RecursionError) as error:  # no process for its tests, nested without end
-                return self._refuse(PolicyError(f"it could not be checked: {told(error)}"), seen)
             except LedgerError as error:
                 _log.warning("%s: nothing was activated: %s", self._title, error.message)
                 return "refused"
@@ -293,17 +292,18 @@ def activate_now(
     last = ledger.activations.active(title)
     before = "" if last is None else last.policy
     try:
-        edition, _ = supply.first()
-        seen = offered(edition)
-        if back is None and (why := goes_back(last, seen)):
-            raise BundleRefused("rollback", f"the edition would go back: {why}", fix=_BACK)
-        with_package(edition.bundle)
-        with closing(supply.policy(edition.bundle)) as rego:
-            policy = around(rego)
-            bundle = orjson.dumps(policy.bundle, option=orjson.OPT_SORT_KEYS)
-            return ledger.activations.activate(
-                title, seen, policy=policy.revision, bundle=bundle, previous=before, by=by, back=back
-            )
+        with as_faults():
+            edition, _ = supply.first()
+            seen = offered(edition)
+            if back is None and (why := goes_back(last, seen)):
+                raise BundleRefused("rollback", f"the edition would go back: {why}", fix=_BACK)
+            with_package(edition.bundle)
+            with closing(supply.policy(edition.bundle)) as rego:
+                policy = around(rego)
+                bundle = orjson.dumps(policy.bundle, option=orjson.OPT_SORT_KEYS)
+                return ledger.activations.activate(
+                    title, seen, policy=policy.revision, bundle=bundle, previous=before, by=by, back=back
+                )
     except PolicyError as error:
         ledger.activations.refuse(title, seen, code=fault_of(error), why=error.message, policy=before, by=by)
         raise

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from guardrail.bundles import Bundle
 from guardrail.editions import Edition, VerificationKey, read_edition
 from guardrail.editions.sources import Fetched, Source
-from guardrail.errors import BundleUnreachable
+from guardrail.errors import BundleUnreachable, PolicyError, told
 from guardrail.rego import RegoPolicy
 
 SETTLING: Final = 1.0
 """Seconds between two looks at what is being written."""
 _TRIES: Final = 20
 """How often a source that is being written is looked at where there is nothing to decide by yet."""
+
+
+@contextmanager
+def as_faults() -> Generator[None]:
+    """Say whatever goes wrong while an edition is read and checked as a fault of it: it may have been made for that.
+
+    Raises:
+        PolicyError: there is no process for its tests, it is nested without end, it holds half a character, …
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise PolicyError(f"it could not be checked: {told(error)}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final, Self, cast
 
 from guardrail.bundles import MAX_BYTES, MAX_FILES
 from guardrail.errors import BundleRefused
@@ -33,6 +33,14 @@ _KINDS: Final[Mapping[bytes, str]] = {
     tarfile.GNUTYPE_SPARSE: "a sparse file",
 }
 _UNWANTED: Final = re.compile(r"[\\:\x00-\x1f\x7f]")
+_LONG_NAMES: Final = frozenset({tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK})
+_EXTENDED: Final = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE})
+_GLOBAL: Final = frozenset({tarfile.XGLTYPE})
+_MAX_EXTENDED: Final = 65_536
+"""Size of one header that says more of the next file (its whole name, say), in bytes."""
+_RECORD: Final = re.compile(rb"(\d{1,5}) ")
+_RUN: Final = re.compile(rb"\d{32}")
+_MOVING: Final = re.compile(rb" (?:path|size)=")
 
 
 def unpacked(archive: bytes) -> dict[str, bytes]:
@@ -44,7 +52,7 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
     tape = _decompressed(archive)
     files: dict[str, bytes] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(tape), mode="r:") as reader:
+        with tarfile.open(fileobj=io.BytesIO(tape), mode="r:", tarinfo=_Member) as reader:
             for member in _members(reader):
                 name = checked_name(member.name)
                 if name in files:
@@ -54,7 +62,7 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
                 if len(files[name]) != member.size:
                     raise BundleRefused("malformed", f"the bundle ends within its file {name!r}")
             _check_end(tape[reader.offset :])
-    except (tarfile.TarError, UnicodeError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
         raise BundleRefused("malformed", f"this is no tar archive: {error}", fix=_HOW) from error
     return files
 
@@ -84,6 +92,8 @@ def _members(reader: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         count += 1
         if count > MAX_ENTRIES:
             raise BundleRefused("malformed", f"the bundle has more than {MAX_ENTRIES:,} entries")
+        if member.size < 0:
+            raise _broken(f"{member.name!r} in it has a size below zero")
         if member.type == tarfile.DIRTYPE:
             continue
         if member.type not in _PLAIN or member.issparse():
@@ -92,6 +102,51 @@ def _members(reader: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
                 "malformed", f"{member.name!r} in the bundle is {kind}", fix="put the file itself there"
             )
         yield member
+
+
+class _Member(tarfile.TarInfo):
+    """A header, looked at before the reader reads it.
+
+    That one steps back over sizes below zero (CVE-2025-8194), and the time it takes grows with the square of an
+    extended header (CVE-2024-6232): hours, for one that is small once it is packed, with the interpreter lock held.
+    """
+
+    def _proc_member(self, tarfile: tarfile.TarFile) -> Self:
+        if self.size < 0:
+            raise _broken("a size in it is below zero")
+        if self.type in _LONG_NAMES | _EXTENDED and self.size > _MAX_EXTENDED:
+            raise _broken(f"it has a header of more than {_MAX_EXTENDED:,} bytes")
+        if self.type in _EXTENDED:
+            stream = cast("io.BytesIO", tarfile.fileobj)
+            begins = stream.tell()
+            _check_records(stream.read(self.size), is_global=self.type in _GLOBAL)
+            stream.seek(begins)
+        inherited: Any = super()
+        return cast("Self", inherited._proc_member(tarfile))  # noqa: SLF001  made to be overridden
+
+
+def _check_records(header: bytes, *, is_global: bool) -> None:
+    """Look whether an extended header is as POSIX has it: `LENGTH KEYWORD=VALUE` and a new line, again and again."""
+    begins = 0
+    while begins < len(header):
+        found = _RECORD.match(header, begins)
+        ends = begins + (int(found[1]) if found else 0)
+        record = header[begins:ends]
+        if len(record) < ends - begins or not record.endswith(b"\n") or b"=" not in record:
+            raise _broken("it has an extended header that is none")
+        begins = ends
+    if _RUN.search(header):
+        raise _broken("it has an extended header with a number that is too long")
+    if b" GNU.sparse." in header:
+        raise BundleRefused(
+            "malformed", "a file in the bundle is a sparse file", fix="put the file itself there"
+        )
+    if is_global and _MOVING.search(header):
+        raise _broken("it has one name or size for all of its files")
+
+
+def _broken(why: str) -> BundleRefused:
+    return BundleRefused("malformed", f"the tar archive of the bundle is not read: {why}", fix=_HOW)
 
 
 def _check_end(rest: bytes) -> None:

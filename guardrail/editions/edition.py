@@ -20,8 +20,8 @@ _REFUSED: Final = (
     (re.compile(r"(?:.*/)?[^/]*\.wasm|(?:.*/)?plan\.(?:json|pb)"), "it is compiled: what it says cannot be checked"),
     (re.compile(r".*\.manifest\.pb"), "a manifest in protobuf is not read; write .manifest"),
     (re.compile(r".*/\.signatures\.json|.+\.manifest"), "it may stand at the top only"),
-    (re.compile(r"(?:.*/)?data\.ya?ml"), "YAML is not read the same everywhere; `opa build` makes data.json of it"),
 )  # fmt: skip
+_YAML: Final = re.compile(r"(?:.*/)?data\.ya?ml")
 _HIDDEN: Final = re.compile(r"(?:^|/)\.")
 
 
@@ -57,6 +57,11 @@ def read_edition(
     Raises:
         BundleRefused: it may not decide anything, and why.
     """
+    for name in files:
+        if (
+            not name.isprintable()
+        ):  # half a character, or one that turns the line around: nobody could be told of it
+            raise BundleRefused("malformed", f"{name!a} is no name that can be shown", fix="rename the file")
     known = {key.id: key for key in keys}
     key = signatures.verify_files(files, known) if known else ""
     for name in files:
@@ -101,6 +106,13 @@ def _check(name: str) -> None:
     for pattern, why in _REFUSED:
         if pattern.fullmatch(name):
             raise BundleRefused("malformed", f"{name}: {why}")
+    if _YAML.fullmatch(name):
+        raise BundleRefused(
+            "malformed",
+            f"{name}: YAML is not read the same everywhere",
+            fix=f"write {name.rpartition('.')[0]}.json in its place, or let OPA do so: "
+            "opa build -b FOLDER -o bundle.tar.gz, and hand out what that writes",
+        )
     if _HIDDEN.search(name) and (name.endswith(".rego") or name.rpartition("/")[2].startswith("data.")):
         raise BundleRefused(
             "malformed", f"{name} is hidden, and OPA would read it", fix="rename it, or leave it out"

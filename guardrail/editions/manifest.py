@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from guardrail.bundles import Bundle
 from guardrail.errors import BundleRefused
@@ -33,6 +33,12 @@ class _Metadata(BaseModel):
     guardrail: _Own = _Own()
 
 
+def _shown(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected letters, digits and signs that can be shown")
+    return text
+
+
 class Manifest(BaseModel):
     """What a `.manifest` says.
 
@@ -48,7 +54,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    revision: Annotated[str, Field(max_length=256)] = ""
+    revision: Annotated[str, Field(max_length=256), AfterValidator(_shown)] = ""
     roots: list[str] | None = None
     rego_version: int | None = None
     file_rego_versions: dict[str, int] = {}
@@ -139,9 +145,12 @@ def package_of(file: str, source: str) -> tuple[str, ...]:
     if found is None:
         raise BundleRefused("malformed", f"{file} does not begin with a package")
     try:
-        return tuple(json.loads(f'"{text}"') if text else word for text, word in _STEP.findall(found[1]))
+        steps = tuple(json.loads(f'"{text}"') if text else word for text, word in _STEP.findall(found[1]))
     except json.JSONDecodeError as error:
         raise BundleRefused("malformed", f"{file}: this is no name of a package: {found[1]}") from error
+    if not all(map(str.isprintable, steps)):
+        raise BundleRefused("malformed", f"{file}: this is no name of a package that can be shown")
+    return steps
 
 
 def _check_roots(roots: Sequence[tuple[str, ...]]) -> None:

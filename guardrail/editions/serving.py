@@ -160,7 +160,10 @@ class ServerSource:
                 raise BundleRefused("malformed", f"the bundle is larger than {self._server.most:,} bytes")
         if not body:
             raise BundleRefused("malformed", "the server answered with nothing")
-        return Fetched(files=unpacked(bytes(body)), tag=response.headers.get("ETag", ""))
+        tag = response.headers.get("ETag", "")
+        return Fetched(
+            files=unpacked(bytes(body)), tag=tag if tag.isascii() else ""
+        )  # what cannot be sent back
 
 
 def _run(look: Coroutine[Any, Any, Looked]) -> Looked:

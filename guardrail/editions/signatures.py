@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from guardrail.errors import BundleRefused, ConfigError
+from guardrail.errors import BundleRefused, ConfigError, told
 
 NAME: Final = ".signatures.json"
 
@@ -27,6 +27,7 @@ Algorithm = Literal[
 
 _HASHES: Final[Mapping[str, str]] = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 """OPA reads MD5 and SHA-1 too; it writes SHA-256 alone."""
+_RSA_BITS: Final = 2048
 _STRUCTURED: Final = frozenset({"data.json", ".manifest"})
 _ESCAPES: Final = {
     '"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f",
@@ -57,12 +58,18 @@ class VerificationKey:
                     f"policies.keys.{self.id}: a secret of less than 32 bytes can be guessed",
                     fix="make one: openssl rand -hex 32",
                 )
+            _prepared(self)
             return
         if b"PRIVATE KEY" in self.key:
             raise ConfigError(
                 f"policies.keys.{self.id}: this is a private key", fix="only who signs bundles holds that one"
             )
-        _prepared(self)
+        bits: int = getattr(_prepared(self), "key_size", _RSA_BITS)
+        if self.algorithm.startswith(("RS", "PS")) and bits < _RSA_BITS:
+            raise ConfigError(
+                f"policies.keys.{self.id}: an RSA key of {bits} bits can be broken",
+                fix="sign with one of 2,048 bits or more",
+            )
 
 
 class _File(BaseModel):
@@ -136,9 +143,11 @@ def digest_of(name: str, content: bytes, hashing: str = "sha256") -> str:
             value = json.loads(
                 content.decode(), parse_int=_Number, parse_float=_Number, parse_constant=_no_number
             )
+            content = _written(value).encode()
         except (ValueError, RecursionError) as error:
-            raise BundleRefused("malformed", f"{name} holds no JSON: {error}") from error
-        content = _written(value).encode()
+            raise BundleRefused(
+                "malformed", f"{name} holds no JSON that can be signed: {told(error)}"
+            ) from error
     return hashlib.new(hashing, content).hexdigest()
 
 
@@ -189,8 +198,10 @@ def _verified(token: str, keys: Mapping[str, VerificationKey]) -> tuple[_Payload
         if key is None:
             raise _refused(f"it is signed with the key {named!r}, which is not one of policies.keys")
         body = reading.decode(token, _prepared(key), algorithms=[key.algorithm])
-    except PyJWTError as error:
-        raise _refused(f"its signature does not hold: {error}") from error
+    except (PyJWTError, ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            raise
+        raise _refused(f"its signature does not hold: {told(error)}") from error
     return _Payload.model_validate_json(body), key
 
 
@@ -208,8 +219,8 @@ def _prepared(key: VerificationKey) -> Any:
         return prepare(key.key)
     except (PyJWTError, ValueError, TypeError, NotImplementedError) as error:
         raise ConfigError(
-            f"policies.keys.{key.id}: this is no public key for {key.algorithm}: {error}",
-            fix="name a PEM file with the public half of the key that signs",
+            f"policies.keys.{key.id}: this is no key for {key.algorithm}: {error}",
+            fix="name a PEM file with the public half of the key that signs, and for HS… a secret that is no key",
         ) from error
 
 

@@ -23,6 +23,10 @@ _SHOWN: Final = frozenset({manifest.NAME, signatures.NAME})
 """The only hidden names that mean something, at the top."""
 
 
+_NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Opening a pipe would wait for whoever writes into it. (Without the second, Windows changes the ends of lines.)"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
     """What a source holds.
@@ -91,8 +95,11 @@ class _OnDisk:
                 return "unsettled"
             files = self._files()
             return Fetched(files=files, tag=stamp) if self._stamp() == stamp else "unsettled"
-        except OSError as error:
-            why = error.strerror or type(error).__name__
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # a link that leads back to itself is a RuntimeError to some Pythons
+            why = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
             raise BundleUnreachable(f"{self._title} cannot be read: {why}") from error
 
     def _stamp(self) -> str:
@@ -166,7 +173,8 @@ class FileSource(_OnDisk):
 
 
 def _read(file: Path, most: int = MAX_BYTES) -> bytes:
-    with file.open("rb") as opened:
+    descriptor = os.open(file, os.O_RDONLY | _NO_WAITING)
+    with os.fdopen(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise BundleRefused("malformed", f"{file} is no plain file")
         content = opened.read(most + 1)

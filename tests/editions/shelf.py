@@ -46,7 +46,7 @@ def edition(number: int, **fields: Any) -> dict[str, bytes]:
 def tape(files: Mapping[str, bytes]) -> bytes:
     """A tar archive."""
     body = io.BytesIO()
-    with tarfile.open(fileobj=body, mode="w") as archive:
+    with tarfile.open(fileobj=body, mode="w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)

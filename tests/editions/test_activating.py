@@ -100,6 +100,14 @@ BAD: dict[str, tuple[Callable[[Shelf], None], str]] = {
         lambda shelf: shelf.put({**edition(2), "more_test.rego": b"package more_test\n\ntest_it if false\n"}),
         "policy",
     ),
+    "named in half a character": (
+        lambda shelf: shelf.put({**edition(2), "\udcff.txt": b"", "\udcff/patch.json": b"{}"}),
+        "malformed",
+    ),
+    "labelled with what ends a text": (
+        lambda shelf: shelf.put({**edition(2), ".manifest": manifest("r\0", 2)}),
+        "malformed",
+    ),
     "not there": (lambda shelf: setattr(shelf, "status", 404), "unreachable"),
     "broken": (lambda shelf: setattr(shelf, "status", 500), "unreachable"),
     "elsewhere": (
@@ -394,6 +402,31 @@ def test_links_in_a_folder_stay_inside(team: Team):
     assert (feed.look(), said(guard)) == ("refused", "edition 1")
     assert feed.trouble is not None
     assert "is a link out of policies" in feed.trouble.message
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_folder_with_a_pipe_or_a_link_to_itself_is_refused_at_once(team: Team):
+    policies = team.folder / "policies"
+    policies.mkdir()
+    (policies / "paying.rego").write_bytes(rule("edition 1"))
+    team.configure("policies")
+    guard, feed = team.guard()
+    os.mkfifo(policies / "more.rego")
+    assert (feed.look(), feed.look(), said(guard)) == ("unsettled", "refused", "edition 1")
+    (policies / "more.rego").unlink()
+    (policies / "more.rego").symlink_to("more.rego")
+    assert {feed.look(), feed.look()} == {"unreachable"}
+    (policies / "more.rego").unlink()
+    assert (feed.look(), feed.look(), said(guard)) == ("unsettled", "same", "edition 1")
+
+
+def test_a_tag_that_cannot_be_sent_back_is_not(team: Team, shelf: Shelf):
+    shelf.etags = False
+    shelf.headers["ETag"] = '"\xe9"'
+    team.configure(shelf.url)
+    guard, feed = team.guard()
+    assert (feed.look(), feed.look(), told(guard)) == ("same", "same", [FIRST])
+    assert [one.get("If-None-Match") for one in shelf.asked] == [None] * 3
 
 
 def test_a_file_is_taken_whole(team: Team):

@@ -3,10 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardrail.bundles import MAIN, Bundle
 from guardrail.config import Config
@@ -38,6 +43,11 @@ DATA = {
         }
     }
 }
+
+
+def of_rsa(bits: int) -> bytes:
+    key = generate_private_key(65537, bits).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def golden(name: str) -> dict[str, bytes]:
@@ -118,6 +128,29 @@ def test_how_data_is_written_is_not_what_is_signed():
     )
 
 
+@pytest.mark.parametrize("value", [b'{"\\ud800": 1}', b"[" * 900 + b"]" * 900, b"[" * 100_000])
+def test_what_has_no_digest_is_refused(value: bytes):
+    files = {**golden("rs256"), "data.json": value}
+    assert refused(files, keys=[KEYS["rs256"]]).startswith("data.json holds no JSON that can be signed: ")
+
+
+_NAMES = st.one_of(
+    st.sampled_from(["a.rego", "data.json", ".manifest", ".signatures.json", "b/data.json"]), st.text()
+)
+_CONTENTS = st.one_of(
+    st.binary(max_size=40), st.sampled_from([rule("m"), manifest("r", 1), b'{"\\ud800": [1e999]}', b"[" * 5_000]),
+    st.recursive(
+        st.none() | st.text(max_size=3) | st.floats(), lambda inner: st.dictionaries(st.text(max_size=3), inner)
+    ).map(lambda value: json.dumps(value).encode()),
+)  # fmt: skip
+
+
+@given(st.dictionaries(_NAMES, _CONTENTS, max_size=4), st.booleans())
+def test_whatever_is_in_a_bundle_it_is_read_or_refused(files: dict[str, bytes], signed: bool):
+    with suppress(BundleRefused):
+        read_edition(files, keys=[KEYS["rs256"]] if signed else [])
+
+
 @pytest.mark.parametrize("part", range(3))
 def test_every_byte_of_a_token_counts(part: int):
     files = golden("eddsa")
@@ -155,9 +188,12 @@ def test_a_scope_has_to_be_the_one_that_is_expected():
     ("algorithm", "key", "why"),
     [
         ("HS256", b"short", "a secret of less than 32 bytes can be guessed"),
-        ("RS256", b"nonsense", "this is no public key for RS256"),
-        ("RS256", (GOLDEN / "ec.pub").read_bytes(), "this is no public key for RS256"),
-        ("ES256", (GOLDEN / "rsa.pub").read_bytes(), "this is no public key for ES256"),
+        ("HS256", (GOLDEN / "rsa.pub").read_bytes(), "this is no key for HS256"),
+        ("RS256", b"nonsense", "this is no key for RS256"),
+        ("RS256", (GOLDEN / "ec.pub").read_bytes(), "this is no key for RS256"),
+        ("ES256", (GOLDEN / "rsa.pub").read_bytes(), "this is no key for ES256"),
+        ("RS256", of_rsa(1024), "an RSA key of 1024 bits can be broken"),
+        ("PS512", of_rsa(1024), "an RSA key of 1024 bits can be broken"),
         ("EdDSA", b"-----BEGIN PRIVATE KEY-----\n", "this is a private key"),
     ],
 )
@@ -182,6 +218,11 @@ def test_a_key_of_another_kind_is_found_at_the_start(algorithm: Any, key: bytes,
         (".hidden/a.rego", b"package a", ".hidden/a.rego is hidden, and OPA would read it"),
         ("._a.rego", b"\0", "._a.rego is hidden, and OPA would read it"),
         ("a.rego", b"\xff", "a.rego is no UTF-8 text"),
+        ("\udcff.txt", b"", r"'\udcff.txt' is no name that can be shown"),
+        ("\udcff/patch.json", b"", r"'\udcff/patch.json' is no name that can be shown"),
+        ("a\u202eogr.txt", b"", r"'a\u202eogr.txt' is no name that can be shown"),
+        ("a.rego", b'package a["\\ud800"]', "a.rego: this is no name of a package that can be shown"),
+        (".manifest", b'{"revision": "a\\u0000b"}', ".manifest: revision: Value error, expected letters"),
         ("data.json", b"[]", "data.json holds no JSON object"),
         ("data.json", b'{"a": 1, "a": 2}', "data.json: "),
         ("data.json", b"{", "data.json: "),
@@ -202,6 +243,17 @@ def test_a_key_of_another_kind_is_found_at_the_start(algorithm: Any, key: bytes,
 )  # fmt: skip
 def test_what_means_nothing_here_is_refused_and_named(name: str, content: bytes, why: str):
     assert refused({"paying.rego": rule("m"), name: content}).startswith(why)
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "settings/data.yml"])
+def test_who_brings_yaml_is_told_what_to_do(name: str):
+    with pytest.raises(BundleRefused) as caught:
+        read_edition({"paying.rego": rule("m"), name: b"a: 1"})
+    assert caught.value.message == f"{name}: YAML is not read the same everywhere"
+    assert caught.value.fix == (
+        f"write {name.rpartition('.')[0]}.json in its place, or let OPA do so: "
+        "opa build -b FOLDER -o bundle.tar.gz, and hand out what that writes"
+    )
 
 
 @pytest.mark.parametrize("name", ["v0", "plan"])
