@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -44,7 +45,7 @@ class OpaSettings(BaseModel):
     Attributes:
         url: its address, host and port.
         decision: the rule that is asked, without `data`.
-        token: where the bearer token is that is sent to it.
+        token: where the bearer token is that is sent to it; read anew once the server takes it no longer.
         ca: file with the certificates of the authorities that may vouch for it.
         certificate: file with the certificate that is shown to it, and
         key: file with its key.
@@ -94,7 +95,12 @@ class OpaSettings(BaseModel):
         Raises:
             ConfigError: the token is not where it should be.
         """
-        return self._server(folder, token=secret(self.token, folder) if self.token else "")
+        reference = self.token
+        if reference is None:
+            return self._server(folder, token="")
+        return replace(
+            self._server(folder, token=secret(reference, folder)), renewal=lambda: secret(reference, folder)
+        )
 
     def policy(self, folder: Path, bundle: Bundle | None, observe: Iterable[str]) -> OpaPolicy:
         """Who decides then.

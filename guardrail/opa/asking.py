@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 import aiohttp
@@ -36,7 +36,7 @@ class Asking:
 
     def ask(self, given: bytes) -> dict[str, Any]:
         """As `ask_async`, waited for in this thread."""
-        return self._background.run(self.ask_async(given))
+        return self._waited(self.ask_async(given))
 
     async def ask_async(self, given: bytes) -> dict[str, Any]:
         """The whole answer of the server to an input.
@@ -45,7 +45,7 @@ class Asking:
             UnansweredError: there is none within the deadline, or nobody may ask now.
         """
         if self._closed:
-            raise UnansweredError("policy.unreachable", "the policy is closed", passing=False)
+            raise _closed()
         if self._pause.holds():
             message = f"{self._server.title} failed several times in a row; it is left alone for a moment"
             raise UnansweredError("policy.unreachable", message)
@@ -66,7 +66,13 @@ class Asking:
         Raises:
             UnansweredError: it does not say.
         """
-        return self._background.run(self._within(self._health()))
+        return self._waited(self._within(self._health()))
+
+    def _waited(self, answer: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return self._background.run(answer)
+        except CancelledError as error:
+            raise _closed() from error
 
     async def _asked(self, given: bytes) -> dict[str, Any]:
         pool = await self._pools.here()
@@ -101,12 +107,15 @@ class Asking:
         self._pools.drop()
 
 
+def _closed() -> UnansweredError:
+    return UnansweredError("policy.unreachable", "the policy is closed", passing=False)
+
+
 class _Pools:
-    """The connections of each event loop."""
+    """The connections of each event loop. No lock: a forked child might find it taken by a thread that it has not."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._lock = threading.Lock()
         self._by_loop: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Connection], Connection]] = {}
 
     async def here(self) -> Connection:
@@ -118,15 +127,14 @@ class _Pools:
         # A loop that ends closes the generators that were begun on it, and with this one its connections.
         generator = _opened(self._server)
         pool = await anext(generator)
-        with self._lock:
-            for other in [other for other in self._by_loop if other.is_closed()]:
-                del self._by_loop[other]
-            return self._by_loop.setdefault(loop, (generator, pool))[1]
+        for other in list(self._by_loop):
+            if other.is_closed():
+                self._by_loop.pop(other, None)
+        return self._by_loop.setdefault(loop, (generator, pool))[1]
 
     def drop(self) -> None:
         """Forget all of them; each is closed by its own loop."""
-        with self._lock:
-            self._by_loop.clear()
+        self._by_loop.clear()
 
 
 async def _opened(server: Server) -> AsyncGenerator[Connection]:
@@ -140,34 +148,43 @@ class _Background:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = 0
+        self._stopped = False
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event, threading.Thread] | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run a coroutine there, and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop()).result()
+        """Run a coroutine there, and wait for it.
+
+        Raises:
+            CancelledError: the thread has ended, or does so meanwhile.
+        """
+        if self._process != os.getpid():
+            # A forked child has no thread but its own, and no lock of the others.
+            self._lock, self._running, self._process = threading.Lock(), None, os.getpid()
+        with self._lock:
+            if self._stopped:
+                work.close()
+                raise CancelledError
+            answer = asyncio.run_coroutine_threadsafe(work, self._loop())
+        return answer.result()
 
     def stop(self) -> None:
         """End the thread, and the connections of its loop."""
         with self._lock:
-            running, self._running = self._running, None
+            running, self._running, self._stopped = self._running, None, True
         if running is not None and self._process == os.getpid():
             _end(*running)
 
     def _loop(self) -> asyncio.AbstractEventLoop:
-        if (
-            self._process != os.getpid()
-        ):  # a forked child has no thread but its own, and no lock of the others
-            self._lock, self._running, self._process = threading.Lock(), None, os.getpid()
-        with self._lock:
-            if self._running is None or not self._running[2].is_alive():
-                begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-                thread = threading.Thread(
-                    target=lambda: asyncio.run(_serve(begun)), name="guardrail-opa", daemon=True
-                )
-                thread.start()
-                self._running = (*begun.result(), thread)
-                weakref.finalize(self, _end, *self._running)  # also at exit, before the thread is cut off
-            return self._running[0]
+        """The loop of the thread, started where it is not; the lock is held."""
+        if self._running is None or not self._running[2].is_alive():
+            begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+            thread = threading.Thread(
+                target=lambda: asyncio.run(_serve(begun)), name="guardrail-opa", daemon=True
+            )
+            thread.start()
+            self._running = (*begun.result(), thread)
+            weakref.finalize(self, _end, *self._running)  # also at exit, before the thread is cut off
+        return self._running[0]
 
 
 async def _serve(begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:

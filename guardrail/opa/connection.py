@@ -2,7 +2,7 @@
 
 The client by itself follows redirects, reads answers of any size, drops OPA's own message from errors and knows no
 certificate authority of one's own in asyncio code. So it gets its session from here, and every answer goes through
-`_Client._request`. Nothing of the environment is used: no proxies, no certificates, no `.netrc`.
+`_Client._request`. Neither proxies of the environment are used nor `.netrc`.
 """
 
 # The client's own annotations say `dict` of nothing in particular, and no more.
@@ -20,6 +20,7 @@ import orjson
 from opa_client import AsyncOpaClient
 
 from guardrail.decisions import ReasonCode
+from guardrail.errors import ConfigError
 from guardrail.opa.server import Server
 
 HEALTH_BYTES: Final = 65_536
@@ -84,11 +85,19 @@ class Connection:
             UnansweredError: there is none.
             OSError, aiohttp.ClientError: the connection was lost.
         """
-        shown = cast("dict[str, Any]", orjson.Fragment(given))  # it is JSON already; see `_dumped`
-        answer = cast("object", await self._client.query_rule(shown, *self._path, query_params=dict(_ASKED)))
+        try:
+            answer = await self._asked(given)
+        except UnansweredError as error:
+            if error.status != 401 or not self._client.renew_token():
+                raise
+            answer = await self._asked(given)
         if not isinstance(answer, dict):
             raise UnansweredError("policy.malformed", f"{self._server.title} answered with no JSON object")
         return cast("dict[str, Any]", answer)
+
+    async def _asked(self, given: bytes) -> object:
+        shown = cast("dict[str, Any]", orjson.Fragment(given))  # it is JSON already; see `_dumped`
+        return cast("object", await self._client.query_rule(shown, *self._path, query_params=dict(_ASKED)))
 
     async def health(self) -> str:
         """What is wrong with the server, as it says itself; empty = nothing: its bundles are active.
@@ -117,12 +126,26 @@ class _Client(AsyncOpaClient):  # type: ignore[misc]
             host=f"[{host}]" if ":" in host else host,
             port=place.port or (443 if secure else 80),
             ssl=secure,
-            token=server.token or None,
             retries=0,
             timeout=server.timeout,
         )
         self._server = server
+        self._token = server.token
         self._context = server.context()
+
+    def renew_token(self) -> bool:
+        """Read the token anew; whether it is another one.
+
+        Raises:
+            UnansweredError: it cannot be read.
+        """
+        before = self._token
+        try:
+            self._token = self._server.renewed(before)
+        except ConfigError as error:
+            brief = f"{self._server.title} refuses the token (status 401), and no new one can be read"
+            raise UnansweredError("policy.refused", brief, said=error.message, status=401) from error
+        return self._token != before
 
     async def _init_session(self) -> None:
         self._connector = aiohttp.TCPConnector(
@@ -150,7 +173,8 @@ class _Client(AsyncOpaClient):  # type: ignore[misc]
 
     @asynccontextmanager
     async def _request(self, method: str, url: str, **options: Any) -> AsyncGenerator[_Response]:
-        async with super()._request(method, url, allow_redirects=False, **options) as answer:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        async with super()._request(method, url, allow_redirects=False, headers=headers, **options) as answer:
             response = cast("_Response", answer)
             if response.status != 200:
                 raise await self._refused(response)

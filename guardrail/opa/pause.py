@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
+from weakref import WeakSet
 
 
 class Pause:
@@ -23,6 +26,11 @@ class Pause:
         self._lock = threading.Lock()
         self._failures = 0
         self._until = 0.0
+        _PAUSES.add(self)
+
+    def unlock(self) -> None:
+        """In a forked child: the lock may be held by a thread that does not exist there."""
+        self._lock = threading.Lock()
 
     def holds(self) -> bool:
         """Whether the caller may not ask. After a pause one caller may; if he fails too, it begins anew."""
@@ -46,3 +54,13 @@ class Pause:
         """The server has answered, whatever it said."""
         with self._lock:
             self._failures = 0
+
+
+def _after_fork() -> None:
+    for pause in list(_PAUSES):
+        pause.unlock()
+
+
+_PAUSES: Final[WeakSet[Pause]] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

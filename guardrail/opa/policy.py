@@ -24,6 +24,7 @@ from guardrail.version import __version__
 
 _ID: Final = 200
 """Characters of an id or revision that are kept."""
+_OWNER: Final = "the owner of the policy has to repair it"
 
 
 class OpaPolicy:
@@ -150,9 +151,16 @@ class OpaPolicy:
                 revision=self.revision,
             )
         else:
-            text = orjson.dumps(answer["result"]).decode()
-            decision = decision_of(text, revision=self.revision, observe=self._observe)
+            decision = self._decision(answer["result"])
         return replace(decision, answered=(said,))
+
+    def _decision(self, result: Any) -> Decision:
+        try:
+            text = orjson.dumps(result).decode()
+        except orjson.JSONEncodeError as error:  # it is read deeper than it is written
+            message = f"{self.server.title} gave no well-formed decision: {error}"
+            return refuse("policy.malformed", message, fix=_OWNER, revision=self.revision)
+        return decision_of(text, revision=self.revision, observe=self._observe)
 
     def _instead(self, given: PolicyInput, error: UnansweredError) -> Decision:
         """What is decided where the server gave no answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ class Server:
         url: its address: `http` or `https`, host and port, nothing behind it.
         entry: the rule that is asked, without `data`.
         token: sent as a bearer token; empty = none. Never shown.
+        renewal: gives the token that is valid now, where it may change: asked once the server takes the last one no
+            longer. It may raise `ConfigError`.
         authority: file with the certificates of the authorities that may vouch for it; empty = those of the system.
         certificate: file with the certificate that is shown to it, and
         key: file with its key; empty = none is shown.
@@ -37,6 +40,7 @@ class Server:
     url: str
     entry: str = "guardrail.decision"
     token: str = field(default="", repr=False)
+    renewal: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     authority: str = ""
     certificate: str = ""
     key: str = ""
@@ -56,8 +60,22 @@ class Server:
             raise ConfigError(
                 "a token is not sent without TLS", fix="use an address that begins with https://"
             )
-        if self.token and not (self.token.isascii() and self.token.isprintable()):
-            raise ConfigError("the token holds what cannot stand in a header", fix="write it again, in ASCII")
+        _check_token(self.token)
+
+    def renewed(self, token: str) -> str:
+        """The token that is valid now.
+
+        Args:
+            token: the last one.
+
+        Raises:
+            ConfigError: it cannot be read, or is none.
+        """
+        if self.renewal is None:
+            return token
+        new = self.renewal()
+        _check_token(new)
+        return new
 
     @property
     def title(self) -> str:
@@ -82,6 +100,11 @@ class Server:
                 f"the certificates for {self.title} cannot be read ({files}): {error}"
             ) from error
         return context
+
+
+def _check_token(token: str) -> None:
+    if not (token.isascii() and (token.isprintable() or not token)):
+        raise ConfigError("the token holds what cannot stand in a header", fix="write it again, in ASCII")
 
 
 def address(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from guardrail.config import Config
 from guardrail.errors import ConfigError, Denied
 from guardrail.guard import Guardrail
 from guardrail.opa.process import Process
-from guardrail.opa.testing import StandIn, decided, reply
+from guardrail.opa.testing import Asked, StandIn, decided, reply
 from guardrail.opa_settings import OpaSettings
 from guardrail.replay.history import History
 from guardrail.replay.pool import recompute_all
 from guardrail.replay.recompute import Recomputation
-from tests.opa.conftest import BUNDLE, RULES
+from tests.opa.conftest import BUNDLE, RULES, given
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 AGENT = """
@@ -117,6 +118,27 @@ def test_a_token_comes_from_where_the_file_says(monkeypatch: pytest.MonkeyPatch)
         assert stand_in.asked[0].headers["authorization"] == "Bearer s3cret"
     shown = guardrail("show", "run-5").output + guardrail("doctor").output
     assert "s3cret" not in shown
+
+
+def test_a_token_may_be_exchanged_in_its_file_while_calls_run(tmp_path: Path):
+    secret, valid = tmp_path / "token", "first"
+    secret.write_text("first\n")
+
+    def answer(asked: Asked) -> bytes:
+        if asked.headers["authorization"] != f"Bearer {valid}":
+            return reply(b"{}", status="401 Unauthorized")
+        return decided({"allow": [{"rule": "r", "message": "m"}]})
+
+    with StandIn(answer) as stand_in:
+        configure(served(stand_in.url, f'token = "file:{secret}"'))
+        policy = Config.load().rego_policy()
+        assert policy is not None
+        with closing(policy):
+            assert policy.decide(given(5)).effect == "allow"
+            valid = "second"
+            assert policy.decide(given(5)).effect == "deny"
+            secret.write_text("second\n")
+            assert policy.decide(given(5)).effect == "allow"
 
 
 def test_the_server_decides_and_every_record_says_so(opa: None):

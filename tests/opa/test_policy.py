@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +18,7 @@ from guardrail.errors import ConfigError
 from guardrail.opa import OpaPolicy, Server
 from guardrail.opa.pause import Pause
 from guardrail.opa.process import Process
-from guardrail.opa.testing import HOLD, StandIn, decided, packed, reply
+from guardrail.opa.testing import HOLD, Asked, StandIn, decided, packed, reply
 from guardrail.policy import PolicyInput
 from tests.opa.conftest import BUNDLE, given
 
@@ -92,6 +95,7 @@ ANSWERS: dict[str, tuple[bytes | None, str]] = {
     "null": (decided(None), "policy.malformed"),
     "an empty result": (decided({}), "policy.silent"),
     "a list": (reply(b"[]"), "policy.malformed"),
+    "nested without end": (reply(b'{"result": ' + b"[" * 400 + b"]" * 400 + b"}"), "policy.malformed"),
     "a text": (reply(b'"allow"'), "policy.malformed"),
     "half of an object": (reply(b'{"result": {"allow": ['), "policy.malformed"),
     "NaN": (reply(b'{"result": NaN}'), "policy.malformed"),
@@ -172,6 +176,44 @@ def test_the_token_is_sent_and_never_shown(stand_in: StandIn, ask: Ask):
     assert "s3cret" not in f"{server!r} {decision!r} {policy.bundle!r}"
 
 
+def test_a_token_is_read_anew_once_it_is_taken_no_longer(stand_in: StandIn, ask: Ask):
+    valid = "first"
+
+    def answer(asked: Asked) -> bytes:
+        fits = asked.headers["authorization"] == f"Bearer {valid}"
+        return decided(ALLOW) if fits else ANSWERS["unauthorized"][0]
+
+    stand_in.answer = answer
+    server = Server(url=stand_in.url, token="first", renewal=lambda: valid)
+    with closing(OpaPolicy(server)) as policy:
+        assert ask(policy, given()).effect == "allow"
+        valid = "second"
+        assert [ask(policy, given()).effect for _ in range(2)] == ["allow"] * 2
+        sent = [asked.headers["authorization"] for asked in stand_in.asked[:3]]
+    assert sent == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+def test_where_no_other_token_is_to_be_had_the_server_is_asked_once(stand_in: StandIn, ask: Ask):
+    stand_in.answer = lambda _: ANSWERS["unauthorized"][0]
+    with closing(OpaPolicy(Server(url=stand_in.url, token="first", renewal=lambda: "first"))) as policy:
+        assert code(ask(policy, given())) == "policy.refused"
+    assert len(stand_in.asked) == 1
+
+
+@pytest.mark.parametrize("gone", ["", "two\nlines"])
+def test_a_token_that_cannot_be_read_anew_is_a_deny_that_says_so(stand_in: StandIn, ask: Ask, gone: str):
+    def renewal() -> str:
+        if not gone:
+            raise ConfigError("the file token is empty")
+        return gone
+
+    stand_in.answer = lambda _: ANSWERS["unauthorized"][0]
+    with closing(OpaPolicy(Server(url=stand_in.url, token="first", renewal=renewal))) as policy:
+        (reason,) = ask(policy, given()).reasons
+    assert reason.code == "policy.refused"
+    assert "refuses the token (status 401), and no new one can be read: the " in reason.message
+
+
 def test_no_proxy_of_the_environment_sees_anything(
     stand_in: StandIn, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ):
@@ -207,6 +249,33 @@ def test_after_failures_in_a_row_the_server_is_left_alone_and_then_probed(ask: A
         codes = [code(ask(policy, given())) for _ in range(5)]
     assert codes == ["policy.timeout"] * 2 + ["policy.unreachable"] * 3
     assert len(stand_in.asked) == 2
+
+
+def test_whoever_still_asks_when_it_is_closed_gets_a_deny():
+    with StandIn(HOLD) as stand_in, ThreadPoolExecutor(4) as threads:
+        policy = OpaPolicy(Server(url=stand_in.url, timeout=60))
+        asking = [threads.submit(policy.decide, given()) for _ in range(4)]
+        while len(stand_in.asked) < 4:
+            threading.Event().wait(0.01)
+        policy.close()
+        decisions = [asked.result() for asked in asking]
+        decisions += [blocking(policy, given()), awaited(policy, given())]
+    assert [(decision.effect, code(decision)) for decision in decisions] == [
+        ("deny", "policy.unreachable")
+    ] * 6
+    assert {decision.reasons[0].message for decision in decisions} == {"the policy is closed"}
+    assert "guardrail-opa" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_is_forked_while_somebody_counts_a_failure_is_not_held_up():
+    pause = Pause(failures=1, seconds=3600)
+    with pause._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # it would wait for ever
+            os._exit(pause.holds())
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_pause_ends_with_one_probe():

@@ -165,6 +165,9 @@ def test_a_server_that_wants_a_token_gets_it(opa: None, ask: Ask, tmp_path: Path
         ):
             with closing(OpaPolicy(Server(url=process.url, token=token, timeout=20))) as policy:
                 assert said(ask(policy, given())) == expected
+        renewed = Server(url=process.url, token="guessed", renewal=lambda: "let-me-in", timeout=20)
+        with closing(OpaPolicy(renewed)) as policy:
+            assert said(ask(policy, given())) == "allow"
 
 
 # --- readiness ------------------------------------------------------------------------------------------
