@@ -351,6 +351,17 @@ def test_a_function_that_walks_through_its_argument_has_to_ask_for_its_type():
         ('sprintf("%d", [input.arguments.n]) == "5"', "`%d` of input.arguments.n raises embedded"),
         ('sprintf("%v and %v", [1]) == "1"', "the format has 2 verbs for 1 values"),
         ('sprintf("100%%", [1]) == "1"', "the format has 0 verbs for 1 values"),
+        ('contains(json.marshal(input.arguments), "<b>")', "`json.marshal` writes `<`, `>` and `&` as"),
+        (r"regex.match(`\<rm\>`, input.tool.name)", r"`\<` in a pattern means something else on OPA"),
+        (r'regex.match("\\<rm\\>", input.tool.name)', r"`\<` in a pattern means something else on OPA"),
+        ("regex.match(`[a-z&&[^b]]`, input.tool.name)", "`&&` in a pattern means something else on OPA"),
+        ("regex.match(`[a--b]`, input.tool.name)", "`--` in a pattern"),
+        ("regex.match(`(?ix) a b`, input.tool.name)", "`(?ix` in a pattern"),
+        (r'regex.replace(input.tool.name, `\Qa\E`, "") == "x"', r"`\Q` in a pattern"),
+        (
+            'glob.match("[^a]*", [], input.tool.name)',
+            "`[^` in a pattern means something else on OPA than embedded; write",
+        ),
     ],
 )
 def test_values_that_differ_between_engines_are_refused(body: str, says: str, verdict: str):
@@ -365,6 +376,9 @@ def test_values_that_differ_between_engines_are_refused(body: str, says: str, ve
     "body",
     [
         "is_array(input.arguments.x); count(input.arguments.x) > 3",
+        r"regex.match(`--force && [+a-z-]+ \\\\< (?i)x`, input.tool.name)", "regex.match(`[]a]b--c`, input.tool.name)",
+        r'regex.match("^[0-9]+\\.(x)?--y$", input.tool.name)', "regex.match(input.tool.name, input.agent.id)",
+        'glob.match("[!a]*", [], input.tool.name)',
         'count(split(input.tool.name, "")) > 3', "count(input.agent.chain) > 3", "count(known) > 1", "count(names) > 1",
         'sprintf("%d of %v, 100%%", [count(names), input.arguments.n]) != ""', 'sprintf("%v", known) != ""',
     ],

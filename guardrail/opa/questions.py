@@ -40,6 +40,7 @@ OTHERWISE: Final[Mapping[str, Any]] = {
     "a text": "x",
     "a text of digits": "5",
     "an empty text": "",
+    "a text beyond ASCII": "٣ érm\u00a0<b>&😀 İ",
     "a list": ["x", 1, None],
     "an empty list": [],
     "an object": {"x": 1},

@@ -4,7 +4,8 @@ OPA takes the operands of a negated expression out of the negation and asks for 
 no value, neither has the rule. Its rule index skips a rule whose `startswith` meets something that is no
 text, and `some … in` what cannot be walked through. The embedded interpreter goes on in the first case and
 raises in the others. So what a verdict depends on asks through a rule of its own, and for types first. Texts are
-counted in other units, and formats that do not fit their values give text on OPA and raise embedded.
+counted in other units, formats that do not fit their values give text on OPA and raise embedded, some patterns say
+other things, and JSON is written otherwise.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ _FITTING: Final = {"%v", "%s", "%d", "%q"}
 _COLLECTION: Final = frozenset({"collection"})
 _TEXT: Final = frozenset({"string"})
 _WORD: Final = re.compile(r"\W+")
+_PATTERNS: Final = {
+    "regex.match": 0, "regex.split": 0, "regex.find_n": 0, "regex.find_all_string_submatch_n": 0, "regex.replace": 1,
+    "regex.is_valid": 0,
+}  # fmt: skip
+"""Functions that read a regular expression, and which of their arguments it is."""
+_PART: Final = re.compile(r"\\[<>uQ]|\\.|\[\^?\]?|\]|&&|--|~~|\(\?[a-wyzA-Z]*x", re.DOTALL)
+_ESCAPES: Final = frozenset({r"\<", r"\>", r"\u", r"\Q"})
+_OF_SETS: Final = frozenset({"&&", "--", "~~"})
 
 
 def disagreements(
@@ -63,6 +72,8 @@ def disagreements(
             message = _count(known, call.items[1])
         elif name == "sprintf" and len(call.items) == 3:
             message = _format(known, *call.items[1:])
+        else:
+            message = _written_otherwise(name, call)
         if message:
             yield Finding(
                 file=rule.module.file, line=call.line, rule="parity", message=message, severity=severity
@@ -92,6 +103,35 @@ def _count(known: Known, term: Term) -> str:
         f"`count({text})` counts 😀 once on OPA and twice embedded; of a text, "
         f'write `count(split({text}, ""))`{advice}'
     )
+
+
+def _written_otherwise(name: str, call: Term) -> str:
+    """A pattern that the engines read differently, or a value that they write differently."""
+    if name == "json.marshal":
+        return (
+            "`json.marshal` writes `<`, `>` and `&` as \\u003c, … on OPA and as they are embedded, so what is looked "
+            "for in it may not be found; look at the value itself, at any depth by `walk`"
+        )
+    at = 0 if name == "glob.match" else _PATTERNS.get(name)
+    if at is None or len(call.items) <= at + 1 or (pattern := call.items[at + 1]).kind != "string":
+        return ""
+    if name == "glob.match":
+        found = "[^" if "[^" in pattern.text else ""
+        advice = "write `[!…]`"
+    else:
+        found = _of_one_engine(pattern.text)
+        advice = "write it without"
+    return f"`{found}` in a pattern means something else on OPA than embedded; {advice}" if found else ""
+
+
+def _of_one_engine(pattern: str) -> str:
+    """The first part of a regular expression that one engine reads as something else than the other, or not at all."""
+    within = False
+    for part in (match[0] for match in _PART.finditer(pattern)):
+        if part in _ESCAPES or (part in _OF_SETS and within) or (part.startswith("(?") and not within):
+            return part
+        within = part.startswith("[") or (within and part != "]")
+    return ""
 
 
 def _format(known: Known, form: Term, values: Term) -> str:

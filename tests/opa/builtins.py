@@ -20,9 +20,13 @@ OPERANDS: Final[Mapping[str, Any]] = {
     "null": None, "yes": True, "no": False, "zero": 0, "minus": -1, "half": 0.5, "big": 9007199254740991,
     "list": [3, "a", None, [1], {"k": 1}, 1.5, True], "numbers": [3, 1, 2, 10], "words": ["b", "a", "ab", "B", "ä"],
     "nothing": [], "object": {"a": 1, "b": {"c": [1, 2]}, "": 0, "1": "one"}, "bare": {},
+    "digits": "٣", "marked": "érm x", "apart": "a\u00a0b", "tags": "<b>&\u2028", "mapped": "::ffff:10.0.0.1",
+    "tenth": 0.1, "fifth": 0.2, "beyond": 1e300, "blank": " 5", "lined": "1_000",
 }  # fmt: skip
 _TEXTS: Final = ("empty", "text", "many", "spaces", "astral", "sigma")
-_ANY: Final = tuple(OPERANDS)
+_LAST: Final = "bare"
+_ANY: Final = tuple(OPERANDS)[: tuple(OPERANDS).index(_LAST) + 1]
+"""Those that every function is asked about; the others are for cases of their own."""
 _ONE: Final[Mapping[str, tuple[str, ...]]] = {
     "is_array": _ANY, "is_null": _ANY, "is_number": _ANY, "is_object": _ANY, "is_set": _ANY, "is_string": _ANY,
     "is_boolean": _ANY, "count": _ANY, "lower": _ANY, "trim_space": _ANY, "object.keys": _ANY, "sort": _ANY,
@@ -64,6 +68,22 @@ MORE: Final = (
     "floor(d.half)", "ceil(d.half)", "union({{1}, {2}})", "intersection({{1, 2}, {2}})", "array.slice(d.numbers, 1, 3)",
     "array.reverse(d.words)", 'indexof(d.astral, "b")', 'indexof(d.text, "x y")', 'contains(d.text, "ß")',
     'contains(d.null, "x")', "format_int(d.big, 16)", 'trim(d.many, "a,")', "to_number(d.yes)",
+    r"regex.match(`^\d$`, d.digits)", r"regex.match(`^\D$`, d.digits)", r"regex.match(`^\w+$`, d.digits)",
+    r"regex.match(`\W`, d.marked)", r"regex.match(`\brm\b`, d.marked)", r"regex.match(`\Brm`, d.marked)",
+    r"regex.match(`\s`, d.apart)", r"regex.match(`^\S+$`, d.apart)", "regex.match(`[0-9]`, d.digits)",
+    "regex.match(`(?i)STRASSE`, d.text)", r"regex.match(`^\pL`, d.marked)", r"regex.match(`\101`, d.astral)",
+    "regex.match(`a{,2}`, d.astral)", "regex.match(`a{1001}`, d.astral)", "regex.match(`a**`, d.astral)",
+    "regex.split(``, d.astral)", 'regex.replace(d.many, "(,)", "[$1]")', 'regex.find_n("[a-c]", d.many, -1)',
+    "json.marshal(d.tags)", "json.marshal(1.0)", "yaml.marshal(d.lined)", "yaml.unmarshal(d.lined)",
+    "d.tenth + d.fifth", "d.tenth + d.fifth > 0.3", "d.tenth * 3 == 0.3", "sum([d.tenth, d.fifth]) == 0.3",
+    "4.35 * 100 == 435", "d.beyond + 1 > d.beyond", "d.big * d.big > 0", "floor(d.beyond) > 0", "ceil(-0.5)",
+    "bits.lsh(1, 70) > 0", 'net.cidr_contains("10.0.0.0/8", d.mapped)', 'net.cidr_contains("0.0.0.0/0", d.mapped)',
+    "glob.match(`?`, [], `é`)", "glob.match(`a**b`, [`/`], `a/x/b`)", "glob.match(`a*`, [`:`], `a:b`)",
+    "glob.match(`[!a]b`, [], `cb`)", "glob.match(`*`, null, `a.b`)", "glob.match(`{a,b}*`, [], `bc`)",
+    "strings.replace_n({`a`: `b`, `b`: `c`}, `ab`)", "strings.count(`aaa`, `aa`)", "to_number(d.blank)",
+    "units.parse(d.lined)", "semver.compare(`v1.2.3`, `1.2.3`)", "semver.is_valid(d.half)", "json.is_valid(d.half)",
+    "json.remove(d.object, [`/a`])", "json.match_schema(d.object, {`type`: `object`})",
+    "time.parse_rfc3339_ns(`2026-01-31t12:00:00z`)", "d.list[`0`]",
 )  # fmt: skip
 _COMPARED: Final = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -136,7 +156,7 @@ def _here(interpreter: Interpreter, rule: str) -> str:
         text = interpreter.answer("{}", rule)
     except RegoError:
         return "error"
-    return "undefined" if text == UNDEFINED else text
+    return "undefined" if text == UNDEFINED else orjson.dumps(orjson.loads(text)).decode()
 
 
 def _equal(one: object, other: object) -> bool:

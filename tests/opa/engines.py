@@ -19,6 +19,7 @@ from guardrail.opa.comparing import Difference, compared, questions_of  # noqa: 
 from guardrail.opa.process import VERSION  # noqa: E402
 from guardrail.opa.questions import Question  # noqa: E402
 from guardrail.rego.interpreter import interpreter_version  # noqa: E402
+from tests.opa.approvals import Judged, judged  # noqa: E402
 from tests.opa.builtins import Evaluated, evaluated  # noqa: E402
 from tests.opa.contract import questions as of_contract  # noqa: E402
 
@@ -40,14 +41,19 @@ def main() -> None:
     known = asked()
     print(f"Asking {len(known):,} questions of both engines …", file=sys.stderr)
     found = compared(EVERYTHING, known)
+    print("Asking both who may approve …", file=sys.stderr)
+    answers = judged()
     print("Evaluating built-in functions on both …", file=sys.stderr)
-    body = "\n".join(written(known, found, evaluated()))
+    body = "\n".join(written(known, found, answers, evaluated()))
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def written(
-    known: Sequence[Question], found: Sequence[Difference], values: Sequence[Evaluated]
+    known: Sequence[Question],
+    found: Sequence[Difference],
+    answers: Sequence[Judged],
+    values: Sequence[Evaluated],
 ) -> Iterator[str]:
     """The part of the page that is written by this command."""
     differing = [value for value in values if not value.same]
@@ -60,6 +66,11 @@ def written(
         f"| decisions of the shipped packs | {len(known):,} | {kinds['opa']} | {kinds['embedded']} "
         f"| {kinds['words']} |"
     )
+    laxer = Counter(answer.laxer for answer in answers)
+    yield (
+        f"| who may approve, and whether it is enough, by the shipped approval policy | {len(answers):,} "
+        f"| {laxer['opa']} | {laxer['embedded']} | {laxer['words']} |"
+    )
     yield ""
     yield (
         f"Of {len(values):,} cases of built-in functions and operators, {len(differing)} have another value, or one "
@@ -69,11 +80,15 @@ def written(
     yield "| expression | OPA | embedded |"
     yield "|---|---|---|"
     for value in differing:
-        yield f"| `{_cell(value.case)}` | {_shown(value.opa)} | {_shown(value.embedded)} |"
+        yield f"| {_code(value.case)} | {_shown(value.opa)} | {_shown(value.embedded)} |"
 
 
 def _shown(text: str) -> str:
-    return text if text in {"undefined", "error"} else f"`{_cell(text[:60])}{'…' if len(text) > 60 else ''}`"
+    return text if text in {"undefined", "error"} else _code(f"{text[:60]}{'…' if len(text) > 60 else ''}")
+
+
+def _code(text: str) -> str:
+    return f"`` {_cell(text)} ``" if "`" in text else f"`{_cell(text)}`"
 
 
 def _cell(text: str) -> str:

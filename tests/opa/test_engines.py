@@ -3,15 +3,19 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from guardrail.bundles import Bundle
+from guardrail.calls import ArgumentKind
 from guardrail.opa.archive import archive
 from guardrail.opa.comparing import compared, findings_of, questions_of
 from guardrail.opa.process import executable
 from guardrail.opa.questions import OTHERWISE, Question, asked_by_tests, varied
+from tests.opa.approvals import judged
 from tests.opa.builtins import evaluated
+from tests.opa.contract import SAID
 from tests.opa.engines import BEGIN, EVERYTHING, PAGE, asked, written
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +32,17 @@ def test_the_shipped_packs_decide_alike_and_the_page_says_so(opa: None):
     known = asked()
     assert len(known) > 1_200
     page = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2]
-    body = "\n".join(written(known, compared(EVERYTHING, known), evaluated()))
+    answers = judged()
+    body = "\n".join(written(known, compared(EVERYTHING, known), answers, evaluated()))
     assert body in page, "run `make engines`, and read what has changed"
     assert f"| decisions of the shipped packs | {len(known):,} | 0 | 0 | 0 |" in body
+    assert [answer for answer in answers if answer.opa != answer.embedded] == []
+    assert {'"met":true' in answer.opa for answer in answers} == {True, False}
+    assert {'"barred":[]' in answer.opa for answer in answers} == {True, False}
+
+
+def test_real_calls_have_arguments_of_every_kind():
+    assert {kind for kind in SAID if kind} == set(get_args(ArgumentKind))
 
 
 def test_the_tests_of_the_shipped_packs_pass_on_opa(opa: None):

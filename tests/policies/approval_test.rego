@@ -109,6 +109,14 @@ test_a_tier_that_is_written_wrongly_is_never_met_and_bars_everybody if {
 	}
 }
 
+test_tiers_that_are_no_list_bar_everybody if {
+	two := given([ask([], 1)], person("bob", ["finance"]), [yes("bob", ["finance"]), yes("joe", ["finance"])])
+	every wrong in [null, 5, "none", {"tool": "bank/send_money"}] {
+		not approval.met with input as two with data.settings.tiers as wrong
+		rules(approval.barred) == {"approval.tier"} with input as two with data.settings.tiers as wrong
+	}
+}
+
 test_two_people_may_both_answer_what_is_asked if {
 	asked := given([ask(["role:finance"], 1)], person("", []), [yes("bob", ["finance"]), yes("joe", [])])
 	approval.met with input as asked
