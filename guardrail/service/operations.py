@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from guardrail.errors import GuardrailError
+from guardrail.ledger import Ledger
 from guardrail.people import Person
 from guardrail.service.identity import authenticated, operates, parts_of
 from guardrail.service.limits import PROBLEMS
@@ -85,7 +86,10 @@ async def health() -> dict[str, str]:
 
 @open_router.get("/ready")
 def ready(parts: Of) -> JSONResponse:
-    """Whether this instance can work now; a load balancer sends it no requests while it cannot."""
+    """Whether this instance can work now; a load balancer sends it no requests while it cannot.
+
+    Where policies are handed out, it can while any are active: the last good ones stay, and `policies` says since when.
+    """
     checks: dict[str, bool] = {"delivery": parts.delivery.is_alive}
     for name, check in (("ledger", parts.ledger.outbox.backlogs), ("tokens", parts.tokens.all)):
         try:
@@ -94,5 +98,24 @@ def ready(parts: Of) -> JSONResponse:
             checks[name] = False
         else:
             checks[name] = True
+    said: dict[str, Any] = {"checks": checks}
+    if parts.source is not None:
+        said["policies"] = _policies(parts.ledger, parts.source)
+        checks["policies"] = said["policies"]["state"] in {"active", "last_good"}
     fine = all(checks.values())
-    return JSONResponse({"ready": fine, "checks": checks}, status_code=200 if fine else 503)
+    return JSONResponse({"ready": fine, **said}, status_code=200 if fine else 503)
+
+
+def _policies(ledger: Ledger, source: str) -> dict[str, str]:
+    """How the policies stand that are handed out, as guards have written it down. Anybody may read this."""
+    try:
+        active, last = ledger.activations.active(source), ledger.activations.last(source)
+    except GuardrailError:
+        return {"state": "unknown"}
+    failing = (
+        {} if last is None or last.result != "refused" else {"fault": last.code, "failing_since": last.at}
+    )
+    if active is None:
+        return {"state": "none", **failing}
+    stands = {"state": "last_good" if failing else "active", "revision": active.policy, "since": active.at}
+    return {**stands, **failing}

@@ -46,6 +46,7 @@ class Parts:
         clients: those programs, by name.
         principals: what policies may know of those whom agents act for, by their id.
         url: where clients reach the service; None = as each of them has called it.
+        source: where the policies are handed out, as activations name it; None = they are read once.
     """
 
     ledger: Ledger
@@ -58,6 +59,7 @@ class Parts:
     clients: Mapping[str, ClientSettings] = field(default_factory=dict[str, ClientSettings])
     principals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     url: str | None = None
+    source: str | None = None
 
     def arguments(self, approval: str) -> ApprovalArguments:
         """The arguments of a request in the clear.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
+from guardrail.activating import Feed
+from guardrail.cli.service import application
+from guardrail.guard import Guardrail
 from guardrail.tokens import Tokens
-from tests.service.conftest import Deployment
+from tests.service.conftest import CONFIG, Deployment
 
 As = Callable[[str], httpx.Client]
 
@@ -220,6 +224,40 @@ def test_answers_are_kept_by_nobody_and_framed_by_nobody(serving: As) -> None:
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
         "x-content-type-options": "nosniff",
     }
+
+
+@pytest.fixture(name="handed_out")
+def _handed_out(deployment: Deployment) -> Iterator[Any]:
+    deployment.configure(CONFIG.replace('paths = ["policies"]', 'source = "policies"\npoll = "1h"'))
+    with application(deployment.config) as app, TestClient(app) as client:
+        yield client
+
+
+def test_an_instance_is_ready_while_any_policies_decide(deployment: Deployment, handed_out: Any) -> None:
+    client = handed_out
+
+    def ready() -> tuple[int, Any]:
+        answer: Any = client.get("/ready")
+        assert answer.json()["checks"]["policies"] == answer.json()["ready"] == (answer.status_code == 200)
+        return answer.status_code, answer.json()["policies"]
+
+    assert ready() == (503, {"state": "none"})
+    with Guardrail.from_config(deployment.folder / "guardrail.toml") as guard:
+        (taken,) = guard.ledger.activations.all()
+        stands = {"revision": guard.policy.revision, "since": taken.at}
+        assert ready() == (200, {"state": "active", **stands})
+        (feed,) = (owned for owned in guard._owned if isinstance(owned, Feed))
+        rules = next((deployment.folder / "policies").glob("*.rego"))
+        rule = rules.read_text()
+        rules.write_text("no Rego")
+        assert [feed.look(), feed.look()] == ["unsettled", "refused"]
+        refused = guard.ledger.activations.all()[-1]
+        failing = {"fault": "malformed", "failing_since": refused.at}
+        assert ready() == (200, {"state": "last_good", **stands, **failing})
+        rules.write_text(rule)
+        while feed.look() == "unsettled":
+            pass
+        assert ready() == (200, {"state": "active", **stands})
 
 
 def test_an_instance_that_cannot_work_says_so(deployment: Deployment, serving: As) -> None:
