@@ -153,9 +153,11 @@ def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Any:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidArguments(f"the key {twice!r} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidArguments(f"the key {name!r} stands twice in one object")
+            seen.add(name)
     return value
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import Field
 
+from guardrail.scopes import matches
 from guardrail.settings import Table
 
 
@@ -28,4 +28,4 @@ class ClientSettings(Table):
 
     def acts_for(self, principal: str) -> bool:
         """Whether its agents may act for somebody."""
-        return any(fnmatchcase(principal, pattern) for pattern in self.principals)
+        return any(matches(principal, pattern) for pattern in self.principals)

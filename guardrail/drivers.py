@@ -29,7 +29,7 @@ from guardrail.releasing import repeated
 from guardrail.runtime import INSIDE, line
 from guardrail.spans import LineSpan
 from guardrail.steps import AwaitApproval, Decide, Execute, Join, Line, Review, Step
-from guardrail.walks import Surroundings, Waiting, Walk, late, lost
+from guardrail.walks import RUNNING, Surroundings, Waiting, Walk, late, lost
 
 POLL: Final = 0.1
 """Seconds between two looks at a call that runs in another process."""
@@ -174,7 +174,7 @@ class _Asynchronous(Walk):
 
     async def perform(self, step: Step) -> Any:
         match step:
-            case Decide(call=call) if not self.guard.judge.is_quick_about(call):
+            case Decide(call=call) if self.serves or not self.guard.judge.is_quick_about(call):
                 return await asyncio.to_thread(self.decide, step)
             case Decide() if self.guard.judge.waits:
                 return await self.decide_async(step)
@@ -185,7 +185,7 @@ class _Asynchronous(Walk):
             case Execute():
                 return await execute_async(self.attempt, self.judged(step), step.deadline)
             case Review():
-                if self.guard.judge.reviews_quickly(step.call):
+                if not self.serves and self.guard.judge.reviews_quickly(step.call):
                     return await self.review_async(step) if self.guard.judge.waits else self.review(step)
                 return await asyncio.to_thread(self.review, step)  # other people's checks take their time
             case Settle():
@@ -213,9 +213,14 @@ class _Asynchronous(Walk):
 
     async def write(self, step: Admit | Refuse) -> Any:
         try:
-            return await uncut(self.guard.ledger.write_async(step, alone=self.guard.flights.alone))
+            return await uncut(self.written(step))
         except LedgerError as error:
             return Stopped(reasons=(lost(error),))
+
+    def written(self, step: Admit | Refuse | Settle) -> asyncio.Future[Any]:
+        if self.serves:
+            return self.guard.ledger.write_elsewhere(step)
+        return self.guard.ledger.write_async(step, alone=self.guard.flights.alone)
 
     async def settle(self, step: Settle) -> SettleAnswer | Literal["unrecorded"]:
         ledger = self.guard.ledger
@@ -223,7 +228,7 @@ class _Asynchronous(Walk):
             if self.rides(step):
                 ledger.write_later(step)
                 return self.kept(step, "settled")
-            answer: SettleAnswer = await uncut(ledger.write_async(step, alone=self.guard.flights.alone))
+            answer: SettleAnswer = await uncut(self.written(step))
         except LedgerError:
             return "unrecorded"
         except _CancelledMeanwhile as cancelled:
@@ -249,6 +254,8 @@ class _Asynchronous(Walk):
     async def join(self, step: Join) -> Outcome | Decision | None:
         if is_inside(step.call.key):
             return INSIDE
+        if self.serves:
+            return RUNNING
         if not step.elsewhere:
             joined = self.guard.flights.join(step.call.key)
             if joined is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from guardrail.activating import Feed
 from guardrail.admission import Refuse
@@ -14,13 +14,14 @@ from guardrail.boundaries import Boundaries
 from guardrail.calls import Agent, ArgumentKind, Call, Effect, Principal, Tool
 from guardrail.checks import check_choice, check_name, check_pointers
 from guardrail.config import Config, Durability, Mode
-from guardrail.decisions import Decision, ReasonCode, refuse
+from guardrail.decisions import Decision, Reason, ReasonCode, refuse
 from guardrail.declarations import Found, defined
 from guardrail.drivers import drive, drive_async
 from guardrail.errors import ConfigError, InvalidArguments, InvalidTool, LedgerError
 from guardrail.execution import Attempt
 from guardrail.hidden import Hidden
 from guardrail.judging import Judge
+from guardrail.known import Agents, Begun
 from guardrail.ledger import Ledger
 from guardrail.names import Names
 from guardrail.outcomes import Outcome, readable
@@ -39,8 +40,6 @@ from guardrail.walks import Surroundings, Waiting, lost
 from guardrail.wrapping import guarded
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_REMEMBERED: Final = 10_000
-"""How many runs are remembered as started; starting one twice costs a commit and changes nothing."""
 
 
 class _Closable(Protocol):
@@ -129,9 +128,8 @@ class Guardrail(Saying):
             ledger=ledger, flights=self.flights, judge=self.judge, buffered=outcome == "buffered"
         )
         measures.POLICY.watch(self, _policy_of)
-        self._attributes, self._principals = dict(agents or {}), dict(principals or {})
-        self._agents: dict[tuple[str, ...], Agent] = {}
-        self._started: set[tuple[str, str]] = set()
+        self._agents, self._principals = Agents(agents or {}), dict(principals or {})
+        self._begun = Begun()
 
     @classmethod
     def from_config(
@@ -221,14 +219,12 @@ class Guardrail(Saying):
             InvalidArguments: its id, or its principal's, is no text that every reader takes for the same.
         """
         check_run(run)
-        if (run.id, run.task) in self._started:
+        if run in self._begun:
             return
         self.ledger.start_run(run.id, principal=run.principal, task=run.task)
         if run.task:
             self.hear(run.task, run=run)
-        if len(self._started) >= _REMEMBERED:
-            self._started.clear()
-        self._started.add((run.id, run.task))
+        self._begun.add(run)
 
     def hear(
         self,
@@ -324,17 +320,19 @@ class Guardrail(Saying):
 
     def agent(self, name: str, chain: tuple[str, ...]) -> Agent:
         """An agent as the boundaries describe it, reached through `chain` (itself included)."""
-        known = self._agents.get(chain)
-        if known is None or known.id != name:
-            known = Agent(id=name, chain=chain, attributes=self._attributes.get(name, {}))
-            self._agents[known.chain] = known
-        return known
+        return self._agents.agent(name, chain)
 
     # --- the line -------------------------------------------------------------------------------------
 
     def decide(self, call: Call) -> Decision:
         """The line up to the decision: nothing is stored, nothing runs."""
         return self.judge.decide(call)
+
+    def stops(self, call: Call) -> tuple[Reason, ...]:
+        """What stops a call now that the policies let pass: a halt, or budgets; nothing is taken from any."""
+        now = f"{datetime.now(UTC).isoformat(timespec='seconds')[:19]}Z"
+        taken = () if self.boundaries is None else self.boundaries.reservations(call, now=now)
+        return self.ledger.stops.about(call, taken)
 
     def perform(self, attempt: Attempt, *, waiting: Waiting = "wait") -> Outcome:
         """Walk the whole line in this thread.

@@ -258,7 +258,9 @@ def _not_let_through(
             yield Refuse(call=release, decision=_UNEDITED, given=b"{}")
             return withheld(_UNEDITED.reasons, outcome)
         case InFlight(elsewhere=elsewhere):
-            yield Join(call=release, elsewhere=elsewhere)
+            joined: Outcome | Decision | None = yield Join(call=release, elsewhere=elsewhere)
+            if isinstance(joined, Outcome) and joined.heading == "RUNNING":  # and nobody waits for it here
+                return replace(withheld((), outcome), heading="RUNNING")
             return None
         case _:
             return None

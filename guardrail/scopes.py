@@ -129,15 +129,15 @@ def _matches(value: object, pattern: Any) -> bool:
     if not _is_pattern(pattern):
         return False  # somebody has written it past `Remembered`
     if isinstance(pattern, str):
-        return isinstance(value, str) and fnmatchcase(value, _literal(pattern))
+        return isinstance(value, str) and matches(value, pattern)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return bool(pattern.get("at_least", value) <= value <= pattern.get("at_most", value))
 
 
-def _literal(pattern: str) -> str:
-    """The pattern with `*` as its only special character."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
+def matches(text: str, pattern: str) -> bool:
+    """Whether a pattern stands for a text: `*` for any text, every other character for itself."""
+    return fnmatchcase(text, pattern.replace("[", "[[]").replace("?", "[?]"))
 
 
 def _is_pattern(pattern: object) -> bool:

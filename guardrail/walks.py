@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from guardrail.admission import Admission, Admit, InFlight, Settle, SettleAnswer, Ticket
 from guardrail.approvals import Approval
@@ -19,8 +19,14 @@ from guardrail.provenance import Source
 from guardrail.spans import LineSpan
 from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Review, Reviewed
 
-Waiting = Literal["wait", "suspend", "answer"]
-"""While people decide: wait in place, suspend, or answer WAITING at once."""
+Waiting = Literal["wait", "suspend", "answer", "serve"]
+"""While people decide: wait in place, suspend, or answer WAITING at once.
+
+`serve`, for a service whose event loop belongs to others too: the same, and RUNNING at once where somebody else runs
+the call; whatever reads or writes the ledger does so in another thread.
+"""
+RUNNING: Final = Outcome(status="blocked", heading="RUNNING")
+"""The answer to a call that somebody else runs, where nobody waits for that."""
 
 
 class Suspended(BaseException):
@@ -129,6 +135,11 @@ class Walk:
             self.span.suspended()
             raise Suspended(step.approval, step.call)
         return self.waiting == "wait"
+
+    @property
+    def serves(self) -> bool:
+        """Whether the event loop belongs to others too."""
+        return self.waiting == "serve"
 
     def unfinished(self, status: Status, message: str) -> Settle | None:
         """How to settle a call that was admitted and whose walk ends before its outcome."""

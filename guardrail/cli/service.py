@@ -257,7 +257,10 @@ def _decisions(settings: Config, ledger: Ledger, opened: ExitStack) -> Decisions
         return None
     guard = opened.enter_context(Guardrail.from_config(settings, ledger=ledger))
     return Decisions(
-        guard=guard, mark=SealingKey.read(settings.key_path).reference, lease=settings.serve.lease
+        guard=guard,
+        mark=SealingKey.read(settings.key_path).reference,
+        lease=settings.serve.lease,
+        places=settings.serve.connections // 2,  # the other half is for what need not wait
     )
 
 

@@ -31,6 +31,7 @@ from guardrail.ledger import leases, outbox, requests
 from guardrail.ledger.definitions import keep_tool
 from guardrail.ledger.granting import Asking
 from guardrail.ledger.rows import BudgetRow, CallRow, CallState, RunRow
+from guardrail.ledger.stopping import halted, over_budget
 from guardrail.ledger.writes import CallWrite, about
 from guardrail.outcomes import Heading, Status
 from guardrail.sealing import Sealed, SealingKey
@@ -70,9 +71,9 @@ class Admitting(CallWrite):
         answer = _ran_before(tx, row, write)
         if answer is not None:
             return answer
-        halted = _halted(tx, write)
-        if halted is not None:
-            return self._stop(tx, row, (halted,))
+        halt = halted(self.call, tx.halts)
+        if halt is not None:
+            return self._stop(tx, row, (halt,))
         run = tx.run(self.call.run, self.call.principal.id)
         if run.version != write.version:
             return Moved()
@@ -88,7 +89,7 @@ class Admitting(CallWrite):
             if not isinstance(said, Approval | None):
                 return said
             approval = said
-        over = () if resumed else _over_budget(tx, write.reservations)
+        over = () if resumed else over_budget(write.reservations, tx.used)
         if over and not write.observe:
             return self._stop(tx, row, over)
         return self._start(tx, row, run, approval, over)
@@ -286,49 +287,6 @@ def mark_unknown(tx: Transaction, row: CallRow) -> None:
     tx.change_run(run)
     if row.approval:
         outbox.follow(tx, row.approval, "settled")
-
-
-def _halted(tx: Transaction, write: Admit) -> Reason | None:
-    halts = tx.halts
-    if not halts:
-        return None
-    call = write.call
-    scopes = [
-        "all",
-        f"run:{call.run}",
-        f"tool:{call.tool.title}",
-        *(f"agent:{name}" for name in call.agent.chain),
-    ]
-    for scope in scopes:
-        if scope in halts:
-            return Reason(
-                rule="guardrail.halted",
-                message=f"{scope} is halted: {halts[scope] or 'no reason was given'}",
-                fix="wait until the halt is lifted; a person does that with 'guardrail unhalt'",
-                code="halted",
-            )
-    return None
-
-
-def _over_budget(tx: Transaction, reservations: tuple[Reservation, ...]) -> tuple[Reason, ...]:
-    """A reason for every budget that does not hold what the call wants of it."""
-    wanted: dict[str, int] = {}
-    reasons: list[Reason] = []
-    for item in reservations:
-        row = tx.budget(item.scope)
-        used = row.used if row else 0
-        wanted[item.scope] = wanted.get(item.scope, 0) + item.amount
-        if used + wanted[item.scope] > item.limit:
-            reasons.append(
-                Reason(
-                    rule="guardrail.budget",
-                    message=f"the budget '{item.name}' has {used:,} of {item.limit:,} {item.unit} used; "
-                    f"this call needs {item.amount:,}",
-                    fix="do without this call, or ask the operator to raise the budget",
-                    code="budget",
-                )
-            )
-    return tuple(reasons)
 
 
 def _reserve(tx: Transaction, run: RunRow, reservations: tuple[Reservation, ...]) -> str:

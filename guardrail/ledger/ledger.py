@@ -33,6 +33,7 @@ from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.places import database_at
 from guardrail.ledger.queries import Reader
+from guardrail.ledger.stopping import Stops
 from guardrail.ledger.verify import verify
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
@@ -57,6 +58,7 @@ class Ledger(Answers):
         checkpoints: what is signed over all logs.
         activations: which policies took whose place.
         erasing: how what was sealed about a run is deleted.
+        stops: what would stop a call now: halts, and budgets.
         flights: the calls that this process has in flight, of every guard over this ledger.
     """
 
@@ -77,6 +79,7 @@ class Ledger(Answers):
         self.path = database.place
         self.checkpoints = Checkpoints(database, writer)
         self.erasing = Erasing(database, writer, key)
+        self.stops = Stops(database)
         self.activations = Activations(database, writer, key)
         super().__init__(database, key, writer, reader, asking)
         forking.watch(writer)
@@ -203,6 +206,10 @@ class Ledger(Answers):
         A task that awaits it and is cancelled is told so once the answer is there: it can look at it then.
         """
         return self._writer.submit_async(self._prepared(write), alone=alone)
+
+    def write_elsewhere(self, write: Admit | Refuse | Settle) -> asyncio.Future[Any]:
+        """The same, committed by the writer's thread: the running loop goes on with what others want of it."""
+        return self._writer.submit_async(self._prepared(write), alone=False, here=False)
 
     def write_later(self, write: Settle) -> None:
         """Buffer an outcome: it is committed with whatever comes next, after 20 ms at most, or by `flush`.

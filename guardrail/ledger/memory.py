@@ -92,3 +92,5 @@ class Memory:
             self.budgets.clear()
         if len(self.published) > _MAX_ROWS:
             self.published.clear()
+        if len(self.tools) > _MAX_ROWS:
+            self.tools.clear()

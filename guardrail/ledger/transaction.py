@@ -196,6 +196,11 @@ class Transaction:
         """The budget with this scope, if anything was ever taken from it."""
         return self.memory.budgets.get(scope)
 
+    def used(self, scope: str) -> int:
+        """How much is taken from this budget."""
+        row = self.memory.budgets.get(scope)
+        return 0 if row is None else row.used
+
     def change_budget(self, row: BudgetRow) -> None:
         """Store this budget at the end."""
         self.memory.budgets[row.scope] = row

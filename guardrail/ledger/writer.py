@@ -114,14 +114,16 @@ class Writer:
             raise
         return item.result()
 
-    def submit_async(self, write: Write, *, alone: bool) -> asyncio.Future[Any]:
+    def submit_async(self, write: Write, *, alone: bool, here: bool = True) -> asyncio.Future[Any]:
         """Commit and answer in a future of the running loop, which is done already where the commit was inline."""
         self._check_open()
         loop = asyncio.get_running_loop()
         item = Item(write, future := Held(loop=loop))
         # An outcome begins no call: where its own is the only one, nobody else is about to write.
         at_once = bool(write.ends) or self._turns.goes_at_once(loop)
-        if alone and at_once and not self._is_slow and self._inline([item]):
+        if not here:  # the loop belongs to others too: no slow database holds it up
+            self._enqueue([item])
+        elif alone and at_once and not self._is_slow and self._inline([item]):
             answer_all([item])
         else:
             self._turns.gather(loop, item)

@@ -14,7 +14,14 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp
 
-from guardrail.errors import ConfigError, Conflict, GuardrailError, InvalidArguments, LedgerUnavailable
+from guardrail.errors import (
+    ConfigError,
+    Conflict,
+    GuardrailError,
+    InvalidArguments,
+    LedgerError,
+    LedgerUnavailable,
+)
 from guardrail.service import authzen, calls, operations, requests
 from guardrail.service.limits import BODY, Limits, problem
 from guardrail.service.logs import Logged, event
@@ -47,7 +54,7 @@ def create_app(
         parts.delivery.start()
         answering = parts.decisions
         proposals = None if answering is None else Proposals(
-            answering.guard, mark=answering.mark, lease=answering.lease
+            answering.guard, mark=answering.mark, lease=answering.lease, places=answering.places
         )  # fmt: skip
         app.state.proposals = proposals
         event("started", version=__version__)
@@ -94,6 +101,9 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
             return answer
         case Conflict():
             return problem(409, "conflict", error.message, error.fix)
+        case LedgerError():
+            event("unwritten", why=error.message)
+            return problem(503, "unavailable", "the ledger could not write this", "tell the operator")
         case InvalidArguments():
             return problem(422, "invalid", error.message, error.fix)
         case _:

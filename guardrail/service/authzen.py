@@ -1,21 +1,21 @@
 """AuthZEN 1.0: may this agent use this tool with these arguments? Nothing is recorded, and nothing runs.
 
 The Access Evaluation and Access Evaluations endpoints and the metadata of the OpenID Foundation's Authorization API
-1.0. The subject is an agent, the action `call`, the resource a tool, and the context holds the arguments. Whoever asks
-has to enforce the answer; `POST /v1/calls` does that, records it, and keeps budgets.
+1.0, which is final. The subject is an agent, the action `call`, the resource a tool, and the context holds the
+arguments. Whoever asks has to enforce the answer; `POST /v1/calls` does that, records it, and takes from budgets.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from guardrail.calls import Call
-from guardrail.decisions import Decision
+from guardrail.decisions import Decision, Reason
 from guardrail.errors import CallError, GuardrailError
-from guardrail.guard import Guardrail
 from guardrail.runs import fresh_call_id, fresh_run_id
 from guardrail.service.asking import CallForm, Client, call_of
 from guardrail.service.identity import asking, parts_of, proposals_of
@@ -38,33 +38,41 @@ _MOST: Final = 100
 _OPEN: Final = ConfigDict(strict=True)  # members that are not known are ignored, as the specification says
 _ENOUGH: Final = {"deny_on_first_deny": False, "permit_on_first_permit": True}
 """After which decision the others are not looked at."""
+_TOOL: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}/[A-Za-z0-9_.-]{1,128}")
+_OBLIGED: Final = Reason(
+    rule="guardrail.obligations",
+    message="the call is allowed under obligations, which only the guard can meet",
+    fix="propose the call to /v1/calls",
+)
+_METADATA: Final = "/.well-known/authzen-configuration"
 
 
 class Subject(BaseModel):
-    """Who acts: an agent. `properties` may hold `chain` and `principal`."""
+    """Who acts: an `agent`. `properties` may hold `chain` and `principal`."""
 
     model_config = _OPEN
 
-    type: Literal["agent"]
+    type: str
     id: str
     properties: dict[str, Any] = {}
 
 
 class Action(BaseModel):
-    """What is done: the tool is called."""
+    """What is done: `call`, the tool is called."""
 
     model_config = _OPEN
 
-    name: Literal["call"]
+    name: str
+    properties: dict[str, Any] = {}
 
 
 class Resource(BaseModel):
-    """The tool, as `server/name`. `properties` may hold its `description` and `schema`."""
+    """A `tool`, as `server/name`. `properties` may hold its `description` and `schema`."""
 
     model_config = _OPEN
 
-    type: Literal["tool"]
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}/[A-Za-z0-9_.-]{1,128}$")]
+    type: str
+    id: str
     properties: dict[str, Any] = {}
 
 
@@ -117,7 +125,7 @@ class Evaluations(BaseModel):
 
 
 class Answer(BaseModel):
-    """True only where the call may run as it is, without anything that only the guard could see to, budgets apart."""
+    """True only where the call may run now, as it is, without anything that only the guard could see to."""
 
     decision: bool
     context: dict[str, Any] = {}
@@ -147,7 +155,7 @@ def evaluation(asked: Evaluation, client: Asking, of: Of) -> Answer:
 def evaluations(asked: Evaluations, client: Asking, of: Of) -> Answer | Answers:
     """The same for several; without a list of them the answer is that to a single question."""
     if not asked.evaluations:
-        return _each(asked.each()[0], client, of)
+        return _whole(asked.each()[0], client, of)
     answers: list[Answer] = []
     enough = _ENOUGH.get(asked.options.evaluations_semantic)
     for item in asked.each():
@@ -157,10 +165,13 @@ def evaluations(asked: Evaluations, client: Asking, of: Of) -> Answer | Answers:
     return Answers(evaluations=answers)
 
 
-@open_router.get("/.well-known/authzen-configuration")
-async def metadata(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -> Metadata:
-    """Where the endpoints are."""
+@open_router.get(_METADATA)
+@open_router.get(_METADATA + "/{path:path}", responses={404: PROBLEMS[404]})
+async def metadata(request: Request, parts: Annotated[Parts, Depends(parts_of)], path: str = "") -> Metadata:
+    """Where the endpoints are. A service whose URL has a path is described under that path."""
     base = parts.url or str(request.base_url).rstrip("/")
+    if path and path != urlsplit(base).path.strip("/"):
+        raise HTTPException(404, "this service has another path")
     return Metadata(
         policy_decision_point=base,
         access_evaluation_endpoint=f"{base}/access/v1/evaluation",
@@ -174,19 +185,35 @@ async def metadata(request: Request, parts: Annotated[Parts, Depends(parts_of)])
 def _each(item: dict[str, Any], client: Client, of: Proposals) -> Answer:
     """The answer to one of several questions: one that is wrong in itself does not spoil the others."""
     try:
-        return _answer(Evaluation.model_validate(item), client, of)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        return _error(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        return _whole(item, client, of)
     except HTTPException as error:
-        return _error(error.status_code, str(error.detail))
+        told = {"status": error.status_code, "message": str(error.detail)}
+        return Answer(decision=False, context={"error": told})
 
 
-def _error(status: int, message: str) -> Answer:
-    return Answer(decision=False, context={"error": {"status": status, "message": message}})
+def _whole(item: dict[str, Any], client: Client, of: Proposals) -> Answer:
+    """The answer to a question that was put together here.
+
+    Raises:
+        HTTPException: 400, it is not whole; or see `_answer`.
+    """
+    try:
+        asked = Evaluation.model_validate(item)
+    except ValidationError as error:
+        raise _malformed(error) from error
+    return _answer(asked, client, of)
+
+
+def _malformed(error: ValidationError) -> HTTPException:
+    fault = error.errors(include_url=False, include_input=False)[0]
+    return HTTPException(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
 
 
 def _answer(asked: Evaluation, client: Client, of: Proposals) -> Answer:
+    if (asked.subject.type, asked.action.name, asked.resource.type) != ("agent", "call", "tool"):
+        return _unknown("this service decides whether an agent may call a tool, and nothing else")
+    if not _TOOL.fullmatch(asked.resource.id):
+        return _unknown("there is no such tool: one is named server/name")
     guard, who, tool = of.guard, asked.subject.properties, asked.resource.properties
     server, _, name = asked.resource.id.partition("/")
     described = {"server": server, "name": name, **_picked(tool, "description", "schema")}
@@ -200,14 +227,19 @@ def _answer(asked: Evaluation, client: Client, of: Proposals) -> Answer:
         call = call_of(guard, client, form)
         if guard.ledger.acts_for(call.run) not in (None, call.principal.id):
             raise HTTPException(403, "this run acts for somebody else")
-        return _said(guard.decide(call), _halted(guard, call))
+        return _said(guard.decide(call), guard.stops(call))
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        raise HTTPException(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise _malformed(error) from error
     except CallError as error:
         return Answer(
             decision=False, context={"effect": "deny", "reasons": [_why("arguments.invalid", error)]}
         )
+
+
+def _unknown(why: str) -> Answer:
+    """The answer to a question that is of the form, and about something else."""
+    reason = {"rule": "guardrail.authzen", "message": why, "fix": "see docs/api.md"}
+    return Answer(decision=False, context={"effect": "deny", "reasons": [reason]})
 
 
 def _picked(properties: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -218,32 +250,21 @@ def _why(rule: str, error: GuardrailError) -> dict[str, str]:
     return {"rule": rule, "message": error.message, "fix": error.fix}
 
 
-def _halted(guard: Guardrail, call: Call) -> str:
-    """The halt that keeps the call from running; empty = there is none."""
-    scopes = {
-        "all",
-        f"run:{call.run}",
-        f"tool:{call.tool.title}",
-        *(f"agent:{name}" for name in call.agent.chain),
-    }
-    return next((halt.scope for halt in guard.ledger.halts() if halt.scope in scopes), "")
-
-
-def _said(decision: Decision, halted: str) -> Answer:
+def _said(decision: Decision, stops: tuple[Reason, ...]) -> Answer:
     """What the guard said; a yes with conditions is none for somebody who may not know them."""
-    reasons = [
-        {"rule": reason.rule, "message": reason.message, "fix": reason.fix or ""}
-        for reason in decision.reasons
-    ]
-    context: dict[str, Any] = {"effect": decision.effect, "reasons": reasons, "revision": decision.revision}
+    reasons = [*decision.reasons]
     if decision.effect == "allow" and decision.obligations:
-        why = "the call is allowed under obligations, which only the guard can meet"
-        reasons.append(
-            {"rule": "guardrail.obligations", "message": why, "fix": "propose the call to /v1/calls"}
-        )
-    if halted:
-        why, fix = f"{halted} is halted", "wait until the halt is lifted"
-        reasons.append({"rule": "guardrail.halted", "message": why, "fix": fix})
+        reasons.append(_OBLIGED)
+    if decision.effect != "deny":  # what is denied takes nothing from any budget
+        reasons += stops
     return Answer(
-        decision=decision.effect == "allow" and not decision.obligations and not halted, context=context
+        decision=decision.effect == "allow" and not decision.obligations and not stops,
+        context={
+            "effect": decision.effect,
+            "reasons": [
+                {"rule": reason.rule, "message": reason.message, "fix": reason.fix or ""}
+                for reason in reasons
+            ],
+            "revision": decision.revision,
+        },
     )

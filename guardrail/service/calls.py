@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import BaseModel, Field
 
 from guardrail.calls import Agent, Call
@@ -51,7 +51,7 @@ class Proposed(CallForm):
         task: what the agents were asked to do, in the user's words; said once in a run.
         attempt: a text of the client's choice. A proposal whose answer was lost may be sent again with the same one,
             and is answered alike; with another one, or none, a call that is under way reads `running`.
-        wait: seconds to wait for people before the answer `waiting`.
+        wait: seconds to wait for people before the answer `waiting`, or for whoever runs it before `running`.
     """
 
     task: Annotated[str, Field(max_length=20_000)] = ""
@@ -110,6 +110,7 @@ class Standing(BaseModel):
         result: with `returned`: what may be handed on.
         approval: the request that people have answered, or that waits for them.
         repeated: the result is that of an earlier run; nothing ran now.
+        retry_after: with `waiting` and `running`: after how many seconds it may be proposed again.
     """
 
     state: State
@@ -123,6 +124,7 @@ class Standing(BaseModel):
     result: Any = None
     approval: str | None = None
     repeated: bool = False
+    retry_after: int | None = None
 
 
 class Renewed(BaseModel):
@@ -138,7 +140,7 @@ class Listened(BaseModel):
 
 
 @router.post("/calls")
-async def propose(said: Proposed, client: Asking, of: Of) -> Standing:
+async def propose(said: Proposed, client: Asking, of: Of, request: Request) -> Standing:
     """Propose a call. Run the tool only where the answer is `admitted`, with the arguments of the answer.
 
     The same proposal again is the same call: it gets the stored result, or hears how it stands, and is not run again.
@@ -156,7 +158,8 @@ async def propose(said: Proposed, client: Asking, of: Of) -> Standing:
         call=call, client=client.name, attempt=said.attempt,
         validate=lambda arguments: validate_schema(tool.name, tool.schema, arguments),
     )  # fmt: skip
-    return _told(_standing(of, call, await of.propose(proposal, wait=said.wait)), client)
+    answer = await of.propose(proposal, wait=said.wait, gone=request.is_disconnected)
+    return _told(_standing(of, call, answer), client)
 
 
 @router.post("/calls/{reference}/outcome")
@@ -232,4 +235,5 @@ def _standing(of: Proposals, call: Call, answer: Leased | Outcome) -> Standing:
         state=state, call=(answer.changed or call).reference, text=text,
         reasons=[Why(rule=reason.rule, message=reason.message, fix=reason.fix) for reason in answer.reasons],
         result=answer.value if state == "returned" else None, approval=answer.approval, repeated=answer.repeated,
+        retry_after=of.again if state in ("waiting", "running") else None,
     )  # fmt: skip

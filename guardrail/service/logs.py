@@ -75,7 +75,8 @@ def event(name: str, **fields: Any) -> None:
 class Logged:
     """Logs every request, and gives every answer its id and the headers that keep browsers out.
 
-    A request that names an id of its own (`X-Request-ID`) keeps it.
+    A request that names an id of its own (`X-Request-ID`) gets it back, whatever it is, as AuthZEN demands. One that is
+    not plain is not logged.
 
     Args:
         app: the application. What it leaves in `scope["state"]` as `person` is logged.
@@ -90,7 +91,8 @@ class Logged:
             await self._app(scope, receive, send)
             return
         asked = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
-        number = asked[0] if len(asked) == 1 and _PLAIN.fullmatch(asked[0]) else secrets.token_hex(8)
+        number = secrets.token_hex(8) if len(asked) != 1 else asked[0]
+        logged = number if _PLAIN.fullmatch(number) else secrets.token_hex(8)
         began, status = time.monotonic(), 500
         scope.setdefault("state", {})
 
@@ -109,7 +111,7 @@ class Logged:
         finally:
             client = scope.get("client")
             event(
-                "request", id=number, method=scope["method"], route=route_of(scope), status=status,
+                "request", id=logged, method=scope["method"], route=route_of(scope), status=status,
                 ms=round((time.monotonic() - began) * 1000, 1), person=scope["state"].get("person"),
                 client=client[0] if client else None,
             )  # fmt: skip

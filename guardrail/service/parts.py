@@ -24,11 +24,13 @@ class Decisions:
         guard: judges, admits and records.
         mark: a keyed digest of a text, the same in every instance: what leases are known by.
         lease: how long one is, in seconds.
+        places: how many of the programs may wait at once.
     """
 
     guard: Guardrail
     mark: Callable[[str], str]
     lease: float
+    places: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

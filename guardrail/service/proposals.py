@@ -10,24 +10,33 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Any, Final, Literal
 
+import anyio
+import anyio.to_thread
+
+from guardrail.admission import InFlight
 from guardrail.calls import Call
 from guardrail.errors import Conflict, LedgerUnavailable
 from guardrail.execution import Attempt
 from guardrail.guard import Guardrail
 from guardrail.ledger.rows import CallState
 from guardrail.outcomes import Outcome, Status
+from guardrail.walks import RUNNING
 
 MOST: Final = 10_000
 """Calls that are walked or run at once, for one instance."""
 _LOOK: Final = 0.25
 """Seconds between two looks at a request that people may answer in another process."""
-_RUNNING: Final = Outcome(status="blocked", heading="RUNNING")
+_LOOKS: Final = 4
+"""Threads that look for all who wait: what decides has others."""
+_SOON: Final = 1
+_LATER: Final = 5
+"""Seconds until a client asks again, by whether it may wait here then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,32 +149,48 @@ class Proposals:
         guard: judges, admits and records.
         mark: a keyed digest of a text, the same in every instance: what a lease is known by.
         lease: seconds that whoever runs a tool has until he says how it ended.
+        places: how many may wait at once; who comes after them is told at once how the call stands.
     """
 
-    def __init__(self, guard: Guardrail, *, mark: Callable[[str], str], lease: float) -> None:
+    def __init__(self, guard: Guardrail, *, mark: Callable[[str], str], lease: float, places: int) -> None:
         self.guard = guard
         self._mark = mark
         self._seconds = lease
+        self._places = places
+        self._waiting = 0
+        self._looks = anyio.CapacityLimiter(_LOOKS)
         self._walks: dict[str, _Walk] = {}
         self._leased: dict[str, _Walk] = {}
 
-    async def propose(self, proposal: Proposal, *, wait: float = 0.0) -> Leased | Outcome:
+    @property
+    def again(self) -> int:
+        """After how many seconds a client asks again about a call that waits, or runs."""
+        return _SOON if self._waiting < self._places else _LATER
+
+    async def propose(
+        self, proposal: Proposal, *, wait: float, gone: Callable[[], Awaitable[bool]]
+    ) -> Leased | Outcome:
         """Walk the line: up to the admission, or to where it ends before that.
 
         Args:
             proposal: what is proposed.
-            wait: seconds to wait in place while people decide.
+            wait: seconds to wait in place while people decide, or somebody else runs the call.
+            gone: whether whoever proposes it has gone: then nothing is admitted for him any more.
 
         Raises:
             LedgerUnavailable: too many calls are under way.
         """
         until = time.monotonic() + wait
-        while True:
-            answer = await self._propose(proposal)
-            if isinstance(answer, Leased) or answer.heading != "WAITING" or not answer.approval:
-                return answer
-            if not await self._decided(answer.approval, until):
-                return answer
+        answer = await self._propose(proposal)
+        if wait <= 0 or self._waiting >= self._places:
+            return answer
+        self._waiting += 1
+        try:
+            while await self._stands_otherwise(proposal, answer, until, gone):
+                answer = await self._propose(proposal)
+        finally:
+            self._waiting -= 1
+        return answer
 
     async def settle(
         self, reference: str, client: str, lease: str, said: Ended
@@ -225,7 +250,7 @@ class Proposals:
             walk = self._walks[key] = _Walk(proposal)
             walk.task = asyncio.create_task(self._walk(walk))
         elif not proposal.attempt or proposal.told != walk.proposal.told:
-            return _RUNNING
+            return RUNNING
         return await walk.answer()
 
     async def _walk(self, walk: _Walk) -> Outcome:
@@ -256,33 +281,47 @@ class Proposals:
             status=lambda error: _STATUS.get(type(error), "unknown"),
         )
         try:
-            return await self.guard.perform_async(attempt, waiting="answer")
+            return await self.guard.perform_async(attempt, waiting="serve")
         finally:
             self._walks.pop(proposal.call.key, None)
             self._leased.pop(reference, None)
 
-    async def _decided(self, approval: str, until: float) -> bool:
-        """Whether people have decided by then."""
-        ledger = self.guard.ledger
-        while await asyncio.to_thread(ledger.is_pending, approval):
-            left = until - time.monotonic()
-            if left <= 0:
+    async def _stands_otherwise(
+        self, proposal: Proposal, answer: Leased | Outcome, until: float, gone: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Whether people have decided by then, or whoever runs the call has come to an end."""
+        if isinstance(answer, Leased) or answer.heading not in ("WAITING", "RUNNING"):
+            return False
+        while (left := until - time.monotonic()) > 0:
+            await self.guard.ledger.wait_for_answers_async(min(_LOOK, left))
+            if await gone():
                 return False
-            await ledger.wait_for_answers_async(min(_LOOK, left))
-        return True
+            if not await anyio.to_thread.run_sync(self._stands, proposal, answer, limiter=self._looks):
+                return True
+        return False
+
+    def _stands(self, proposal: Proposal, answer: Outcome) -> bool:
+        """Whether a call waits, or runs, as it did."""
+        ledger = self.guard.ledger
+        if answer.heading == "WAITING":
+            return answer.approval is not None and ledger.is_pending(answer.approval)
+        judged = answer.changed or proposal.call
+        return proposal.call.key in self._walks or isinstance(ledger.settled(judged.key), InFlight)
 
     def _resolve(self, reference: str, client: str, lease: str, said: Ended) -> CallState:
         """What this says of a call whose end was not seen: it ran, or it did not."""
         call, nonce = self.guard.ledger.call(reference), lease[:16]
         _same(lease, f"{nonce}{self._proof(call.key, client, nonce, call.attempts)}")
-        if call.state == "started":
-            raise Conflict(
-                "another instance of the service holds this call",
-                fix="send it to the instance that leased it",
-            )
-        if call.state != "unknown":
+        if call.state not in ("started", "unknown"):
             return call.state
-        self.guard.ledger.resolve(call.key, ran=said.how != "did_not_run", by=f"client:{client}")
+        try:  # the ledger says for certain whether anybody runs it: this instance may have failed to write its end
+            self.guard.ledger.resolve(call.key, ran=said.how != "did_not_run", by=f"client:{client}")
+        except Conflict as error:
+            if self.guard.ledger.call(reference).state == "started":
+                raise Conflict(
+                    "another instance of the service holds this call",
+                    fix="send it to the instance that leased it",
+                ) from error
         return self.guard.ledger.call(reference).state
 
     def _proof(self, key: str, client: str, nonce: str, tried: int) -> str:
