@@ -58,7 +58,9 @@ allow contains {"rule": "client.told", "message": "outputs are told"} if input.p
 
 deny contains {"rule": "client.words", "message": "the bank says no"} if {
 	input.point == "output"
-	contains(json.marshal(input.output.content), "forbidden")
+	walk(input.output.content, [_, text])
+	is_string(text)
+	contains(text, "forbidden")
 }
 """
 SEND: dict[str, Any] = {

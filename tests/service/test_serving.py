@@ -142,9 +142,9 @@ def test_the_thread_that_serves_others_reads_nothing_from_the_database(
     read: set[int] = set()
     reading = SqliteDatabase.reading
 
-    def watched(self: SqliteDatabase) -> Any:
+    def watched(self: SqliteDatabase, *, quick: bool = False) -> Any:
         read.add(threading.get_ident())
-        return reading(self)
+        return reading(self, quick=quick)
 
     async def walk(guard: Guardrail) -> None:
         proposals = Proposals(guard, mark=lambda text: f"{hash(text):032x}"[:32], lease=30, places=1)
