@@ -165,13 +165,21 @@ def evaluations(asked: Evaluations, client: Asking, of: Of) -> Answer | Answers:
     return Answers(evaluations=answers)
 
 
-@open_router.get(_METADATA)
 @open_router.get(_METADATA + "/{path:path}", responses={404: PROBLEMS[404]})
-async def metadata(request: Request, parts: Annotated[Parts, Depends(parts_of)], path: str = "") -> Metadata:
-    """Where the endpoints are. A service whose URL has a path is described under that path."""
-    base = parts.url or str(request.base_url).rstrip("/")
-    if path and path != urlsplit(base).path.strip("/"):
+async def metadata_of_a_path(
+    request: Request, parts: Annotated[Parts, Depends(parts_of)], path: str
+) -> Metadata:
+    """A service whose URL has a path is described under that path, too."""
+    described = await metadata(request, parts)
+    if path.strip("/") != urlsplit(described.policy_decision_point).path.strip("/"):
         raise HTTPException(404, "this service has another path")
+    return described
+
+
+@open_router.get(_METADATA)
+async def metadata(request: Request, parts: Annotated[Parts, Depends(parts_of)]) -> Metadata:
+    """Where the endpoints are."""
+    base = parts.url or str(request.base_url).rstrip("/")
     return Metadata(
         policy_decision_point=base,
         access_evaluation_endpoint=f"{base}/access/v1/evaluation",
