@@ -41,6 +41,7 @@ from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome
 from guardrail.steps import AwaitApproval, Decide, Decided, Execute, Join, Review, Reviewed, Step
 from guardrail.telemetry import contexts, measures, names
+from guardrail.telemetry.harmless import begun, harmless
 from guardrail.version import __version__
 
 _TRACER: Final = trace.get_tracer("guardrail", __version__)
@@ -84,7 +85,7 @@ class LineSpan:
         self.tool = names.OTHER if unknown else names.plain(call.tool.name)
         self.mode = "enforce"
         self.waits = waits
-        self.span: Span = _TRACER.start_span(f"execute_tool {self.tool}", kind=SpanKind.INTERNAL)
+        self.span: Span = begun(_TRACER, f"execute_tool {self.tool}", kind=SpanKind.INTERNAL)
         self.is_idle = not (self.span.is_recording() or measures.is_on())
         self.is_told = False
         self._ledger = ledger
@@ -101,12 +102,14 @@ class LineSpan:
         """The span of one step of the line."""
         return StepSpan(None if isinstance(step, AwaitApproval) and not self.waits else self, step)
 
+    @harmless
     def suspended(self) -> None:
         """Say that the call waits for people; walking it again begins another span."""
         if self.is_idle:
             return
         self._told(outcome="blocked", error="guardrail.waiting")
 
+    @harmless
     def ended(self, outcome: Outcome) -> None:
         """Say how the call ended."""
         if self.is_idle:
@@ -118,6 +121,7 @@ class LineSpan:
             request=outcome.approval or "",
         )
 
+    @harmless
     def refused(self, decision: Decision, outcome: Outcome) -> None:
         """Say that what was asked for could not be stated as a call."""
         if not self.is_idle:
@@ -144,17 +148,18 @@ class LineSpan:
             if asked is not None:
                 self.span.add_link(asked.context)
             silence = request.expires_at if request.state == "expired" else ""
-            begun, ended = request.requested_at, max((vote.at for vote in request.votes), default=silence)
+            since, ended = request.requested_at, max((vote.at for vote in request.votes), default=silence)
             if ended:  # what was decided, if only by silence: a trace of its own, as long as people took
-                span = _TRACER.start_span(
+                span = begun(
+                    _TRACER,
                     names.APPROVAL,
-                    Context(),
+                    context=Context(),
                     attributes=measures.about(request),
                     links=[] if asked is None else [asked],
-                    start_time=_nanoseconds(begun),
+                    start_time=_nanoseconds(since),
                 )
                 self.span.add_link(span.get_span_context())
-                span.end(max(_nanoseconds(begun), _nanoseconds(ended)))
+                span.end(max(_nanoseconds(since), _nanoseconds(ended)))
 
     def request(self, approval: str) -> Mapping[str, names.Value]:
         """A request as it stands now, where somebody will see it."""
@@ -192,10 +197,14 @@ class LineSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        if not (self.is_told or self.is_idle):
-            self._told(outcome="blocked", error=kind.__name__ if kind is not None else "guardrail.error")
         if self._token is not None:
             detach(self._token)
+        self._end(kind)
+
+    @harmless
+    def _end(self, kind: type[BaseException] | None) -> None:
+        if not (self.is_told or self.is_idle):
+            self._told(outcome="blocked", error=kind.__name__ if kind is not None else "guardrail.error")
         self.span.end()
 
 
@@ -217,7 +226,7 @@ class StepSpan:
     def __enter__(self) -> Self:
         if self._line is None:
             return self
-        self._span = _TRACER.start_span(_NAMES[type(self._step)], kind=SpanKind.INTERNAL)
+        self._span = begun(_TRACER, _NAMES[type(self._step)], kind=SpanKind.INTERNAL)
         if isinstance(self._step, _AROUND) and self._span.get_span_context().is_valid:
             self._token = attach(trace.set_span_in_context(self._span))
         self._begun = perf_counter()
@@ -231,8 +240,12 @@ class StepSpan:
         seconds = perf_counter() - self._begun
         if self._token is not None:
             detach(self._token)
+        self._end(self._line, kind, seconds)
+
+    @harmless
+    def _end(self, line: LineSpan, kind: type[BaseException] | None, seconds: float) -> None:
         if kind is None:
-            self._span.set_attributes(_answered(self._line, self._step, self.answer, seconds))
+            self._span.set_attributes(_answered(line, self._step, self.answer, seconds))
         else:
             self._span.set_attribute(names.ERROR, kind.__name__)
             self._span.set_status(Status(StatusCode.ERROR, kind.__name__))

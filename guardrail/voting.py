@@ -94,15 +94,20 @@ class Voting:
         Raises:
             Conflict: there is no such request, it is decided already (by whom), or this person may not answer (why).
         """
-        with VoteSpan(approval, answer, channel) as span:
-            if span.is_recording:
-                with suppress(GuardrailError):  # nothing depends on it
-                    span.about(self._ledger.asked_from(approval))
+        with self._span(approval, answer, channel) as span:
             voted = self._voted(approval, self.people.person(person), answer, channel, reason, opened=opened)
             span.counted(voted)
         if (seconds := seconds_to_decide(voted)) is not None:
             measures.decided(voted.state, channel=channel, opened=opened, seconds=seconds)
         return voted
+
+    def _span(self, approval: str, answer: str, channel: str) -> VoteSpan:
+        """The span of an answer, linked to the call that it is about."""
+        span = VoteSpan(approval, answer, channel)
+        if span.is_recording:
+            with suppress(GuardrailError):  # nothing depends on it
+                span.about(self._ledger.asked_from(approval))
+        return span
 
     def _voted(
         self, approval: str, who: Person, answer: Answer, channel: str, reason: str, *, opened: bool
@@ -140,9 +145,12 @@ class Voting:
             Conflict: there is no such request, it is decided, this person may not answer it, or nothing would change.
             InvalidArguments: the arguments have no canonical JSON form.
         """
-        who = self.people.person(person)
-        self._open_to(approval, who)
-        return self._ledger.edit(approval, who.id, arguments, channel=channel, reason=reason)
+        with self._span(approval, "edit", channel) as span:
+            who = self.people.person(person)
+            self._open_to(approval, who)
+            edited = self._ledger.edit(approval, who.id, arguments, channel=channel, reason=reason)
+            span.counted(edited)
+        return edited
 
     def remember(self, approval: str, person: str, scope: Remembered, *, channel: str) -> str:
         """Say yes beforehand, for calls like one that this person has approved; answers the scope's id.

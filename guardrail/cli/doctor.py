@@ -98,7 +98,7 @@ def _telemetry() -> Iterator[Sign]:
     else:
         yield Sign(
             about="telemetry", state="warning", fix="pip install 'guardrail-runtime[otel]'",
-            text="OTEL_ variables ask for spans or metrics, and the SDK is not installed: commands export none",
+            text="OTEL_ variables ask for spans or metrics, and the extra otel is not installed: commands export none",
         )  # fmt: skip
 
 

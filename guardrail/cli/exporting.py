@@ -64,11 +64,14 @@ def _check_protocol(signal: Signal, told: Mapping[str, str]) -> None:
 
 
 def is_installed() -> bool:
-    """Whether the extra `otel` is."""
-    return all(
-        find_spec(name) is not None
-        for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
-    )
+    """Whether the extra `otel` is, all of it: others install the SDK without the exporter."""
+    try:
+        return all(
+            find_spec(name) is not None
+            for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+        )
+    except ModuleNotFoundError:  # not even what it would stand in
+        return False
 
 
 def begin() -> Callable[[], None]:

@@ -1,7 +1,6 @@
 """A server that hands out bundles, by OPA's protocol: `GET` with `If-None-Match`, answered with 200 or 304.
 
-Nothing of the environment is used (no proxies, no certificates, no `.netrc`), and a redirect is followed on the same
-server only. Whatever a look does, it ends within its time: it runs in an event loop of its own, which cuts it off.
+Whatever a look does, it ends within its time: it runs in an event loop of its own, which cuts it off.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail import web
 from guardrail.editions.archives import unpacked
 from guardrail.editions.sources import Fetched, Looked
 from guardrail.errors import BundleRefused, BundleUnreachable, ConfigError
@@ -24,8 +24,6 @@ from guardrail.errors import BundleRefused, BundleUnreachable, ConfigError
 if TYPE_CHECKING:
     import httpx
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_HOPS: Final = 3
 _MOST_AFTER: Final = 3600.0
 """How long a server may ask to be left alone, in seconds."""
 _HEADERS: Final = {
@@ -112,27 +110,22 @@ class ServerSource:
             self._running = None
 
     async def _asked(self, tag: str) -> Looked:
-        import httpx  # noqa: PLC0415
-
-        headers = dict(_HEADERS)
-        if tag:
-            headers["If-None-Match"] = tag
+        headers = {"If-None-Match": tag} if tag else {}
         try:
             authorization = self._server.authorization()
         except ConfigError as error:
             raise _unreachable(error.message) from error
         if authorization:
             headers["Authorization"] = authorization
-        async with httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=self._server.timeout, verify=self._trusted()
-        ) as client:
-            url = self._server.url
-            for _ in range(_HOPS + 1):
-                async with client.stream("GET", url, headers=headers) as response:
-                    if response.status_code not in _REDIRECTS:
-                        return await self._answered(response, tag)
-                    url = _elsewhere_on_it(response)
-        raise _unreachable("it redirects again and again")
+        server = self._server
+        try:
+            async with (
+                web.client(server.timeout, _HEADERS, verify=self._trusted()) as client,
+                web.answered(client, server.url, headers) as response,
+            ):
+                return await self._answered(response, tag)
+        except web.AstrayError as error:
+            raise _unreachable(str(error)) from error
 
     def _trusted(self) -> ssl.SSLContext | bool:
         authority = self._server.authority
@@ -153,17 +146,13 @@ class ServerSource:
             return "same"
         if response.status_code != 200:
             raise _unreachable(f"it answered with {response.status_code}", after=_after(response))
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > self._server.most:
-                raise BundleRefused("malformed", f"the bundle is larger than {self._server.most:,} bytes")
+        body = await web.body_of(response.aiter_raw(), self._server.most)
+        if body is None:
+            raise BundleRefused("malformed", f"the bundle is larger than {self._server.most:,} bytes")
         if not body:
             raise BundleRefused("malformed", "the server answered with nothing")
         tag = response.headers.get("ETag", "")
-        return Fetched(
-            files=unpacked(bytes(body)), tag=tag if tag.isascii() else ""
-        )  # what cannot be sent back
+        return Fetched(files=unpacked(body), tag=tag if tag.isascii() else "")  # what cannot be sent back
 
 
 def _run(look: Coroutine[Any, Any, Looked]) -> Looked:
@@ -178,17 +167,6 @@ def _run(look: Coroutine[Any, Any, Looked]) -> Looked:
 
 def _unreachable(why: str, *, after: float = 0.0) -> BundleUnreachable:
     return BundleUnreachable(f"the bundle server: {why}", after=after)
-
-
-def _elsewhere_on_it(response: httpx.Response) -> str:
-    target = response.url.join(response.headers.get("Location", ""))
-    if (target.scheme, target.host, target.port) != (
-        response.url.scheme,
-        response.url.host,
-        response.url.port,
-    ):
-        raise _unreachable("it redirects to another server")
-    return str(target)
 
 
 def _after(response: httpx.Response) -> float:

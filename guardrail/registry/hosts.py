@@ -1,8 +1,4 @@
-"""One server that is asked: so many questions at once, answers up to a size, and a pause after failures in a row.
-
-Nothing of the environment is used (no proxies, no certificates, no `.netrc`), and a redirect is followed on the same
-server only: another one was not named by the owner.
-"""
+"""One server that is asked: so many questions at once, answers up to a size, and a pause after failures in a row."""
 
 from __future__ import annotations
 
@@ -11,14 +7,12 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from guardrail import web
 
 if TYPE_CHECKING:
     import httpx
-
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_HOPS: Final = 3
-"""Redirects that are followed, one after the other."""
 
 
 class UnreachableError(Exception):
@@ -62,15 +56,8 @@ class Reply:
 
 
 def client(timeout: float) -> httpx.AsyncClient:
-    """What asks: as the module says."""
-    import httpx  # noqa: PLC0415  takes a tenth of a second, see ADR 6
-
-    return httpx.AsyncClient(
-        trust_env=False,
-        follow_redirects=False,
-        timeout=timeout,
-        headers={"User-Agent": "guardrail", "Accept-Encoding": "gzip"},
-    )
+    """What asks."""
+    return web.client(timeout, {"User-Agent": "guardrail", "Accept-Encoding": "gzip"})
 
 
 class Host:
@@ -121,36 +108,16 @@ class Host:
             )
 
     async def _get(self, url: str, headers: dict[str, str]) -> Reply:
-        for _ in range(_HOPS + 1):
-            async with self._client.stream("GET", url, headers=headers) as response:
-                if response.status_code in _REDIRECTS:
-                    url = _elsewhere_on_it(response)
-                    continue
+        try:
+            async with web.answered(self._client, url, headers) as response:
                 if response.status_code not in {200, 404}:
                     raise UnreachableError(f"it answered with {response.status_code}")
                 media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                body = await self._body(response) if response.status_code == 200 else b""
+                found = response.status_code == 200
+                body = await web.body_of(response.aiter_bytes(), self._limits.answer_bytes) if found else b""
                 return Reply(status=response.status_code, body=body, media_type=media_type)
-        raise UnreachableError("it redirects again and again")
-
-    async def _body(self, response: httpx.Response) -> bytes | None:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > self._limits.answer_bytes:
-                return None
-        return bytes(body)
-
-
-def _elsewhere_on_it(response: httpx.Response) -> str:
-    target = response.url.join(response.headers.get("Location", ""))
-    if (target.scheme, target.host, target.port) != (
-        response.url.scheme,
-        response.url.host,
-        response.url.port,
-    ):
-        raise UnreachableError("it redirects to another server")
-    return str(target)
+        except web.AstrayError as error:
+            raise UnreachableError(str(error)) from error
 
 
 def _failures() -> tuple[type[BaseException], ...]:

@@ -11,12 +11,13 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardrail.service.logs import route_of
 from guardrail.telemetry import contexts, measures, names
+from guardrail.telemetry.harmless import begun, harmless
 from guardrail.version import __version__
 
 _TRACER: Final = trace.get_tracer("guardrail", __version__)
@@ -39,9 +40,10 @@ class Traced:
             await self._app(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in _METHODS else names.OTHER
-        span = _TRACER.start_span(method, contexts.context_of(Headers(scope=scope)), kind=SpanKind.SERVER)
+        context = contexts.context_of(Headers(scope=scope))
+        span = begun(_TRACER, method, context=context, kind=SpanKind.SERVER)
         token = attach(trace.set_span_in_context(span)) if span.get_span_context().is_valid else None
-        begun, status = perf_counter(), 500
+        start, status = perf_counter(), 500
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -55,18 +57,24 @@ class Traced:
             route = route_of(scope) or names.OTHER
             if token is not None:
                 detach(token)
-            if span.is_recording():
-                span.update_name(f"{method} {route}")
-                span.set_attributes(
-                    {
-                        "http.request.method": method,
-                        "http.route": route,
-                        "http.response.status_code": status,
-                        "url.scheme": scope["scheme"],
-                    }
-                )
-                if status >= 500:
-                    span.set_attribute(names.ERROR, str(status))
-                    span.set_status(Status(StatusCode.ERROR))
-            span.end()
-            measures.request(method, route, status, perf_counter() - begun)
+            _told(span, method, route, scope["scheme"], status, perf_counter() - start)
+
+
+@harmless
+def _told(span: Span, method: str, route: str, scheme: str, status: int, seconds: float) -> None:
+    """Say how a request ended."""
+    if span.is_recording():
+        span.update_name(f"{method} {route}")
+        span.set_attributes(
+            {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": status,
+                "url.scheme": scheme,
+            }
+        )
+        if status >= 500:
+            span.set_attribute(names.ERROR, str(status))
+            span.set_status(Status(StatusCode.ERROR))
+    span.end()
+    measures.request(method, route, status, seconds)

@@ -10,6 +10,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from guardrail.approvals import Approval
 from guardrail.telemetry import contexts, measures, names
+from guardrail.telemetry.harmless import begun, harmless
 from guardrail.version import __version__
 
 _TRACER: Final = trace.get_tracer("guardrail", __version__)
@@ -20,13 +21,14 @@ class VoteSpan:
 
     Args:
         approval: id of the request.
-        answer: `approve` or `reject`.
+        answer: `approve`, `reject` or `edit`: other arguments, which supersede the request.
         channel: where.
     """
 
     def __init__(self, approval: str, answer: str, channel: str) -> None:
         self._answer, self._channel = answer, channel
-        self._span: Span = _TRACER.start_span(
+        self._span: Span = begun(
+            _TRACER,
             names.VOTE,
             kind=SpanKind.INTERNAL,
             attributes={
@@ -41,11 +43,13 @@ class VoteSpan:
         """Whether somebody will see it."""
         return self._span.is_recording()
 
+    @harmless
     def about(self, traceparent: str) -> None:
         """Link it to the call that people were asked about."""
         if (link := contexts.link_to(traceparent)) is not None:
             self._span.add_link(link.context)
 
+    @harmless
     def counted(self, approval: Approval) -> None:
         """The vote counts: the request stands like this now."""
         measures.vote(self._answer, self._channel)
@@ -58,6 +62,10 @@ class VoteSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
+        self._end(kind)
+
+    @harmless
+    def _end(self, kind: type[BaseException] | None) -> None:
         if kind is not None:  # its words may hold what people wrote: the type says enough
             self._span.set_attribute(names.ERROR, kind.__name__)
             self._span.set_status(Status(StatusCode.ERROR))

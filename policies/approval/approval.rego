@@ -166,7 +166,8 @@ names(person) := ({person.id} | {name | some name in person.principals}) | {spri
 # title: Tiers that a call is in
 # description: One whose argument is no number is in every tier of its tool.
 tiers_that_apply := [asked |
-	some tier in listed
+	is_array(tiers)
+	some tier in tiers
 	object.get(tier, "tool", input.request.tool) == input.request.tool
 	not is_below(tier)
 	asked := {
@@ -191,13 +192,10 @@ default is_broken := false
 is_broken if not is_array(tiers)
 
 is_broken if {
-	some tier in listed
+	is_array(tiers)
+	some tier in tiers
 	not is_tier(tier)
 }
-
-default listed := []
-
-listed := tiers if is_array(tiers)
 
 is_tier(tier) if {
 	is_object(tier)

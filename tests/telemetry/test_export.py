@@ -180,6 +180,44 @@ def test_the_doctor_says_what_is_exported(
     assert found == signs
 
 
+HIDING = """import sys
+from importlib.machinery import PathFinder
+
+class Hiding(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.startswith("opentelemetry.HIDDEN"):
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path = [Hiding if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+"""An installation that lacks a part, to the Python of another process."""
+
+
+@pytest.mark.parametrize("hidden", ["sdk", "exporter", "exporter.otlp"])
+def test_where_a_part_of_the_extra_is_missing_commands_go_on_and_the_doctor_says_so(
+    tmp_path: Path, hidden: str
+):
+    (tmp_path / "sitecustomize.py").write_text(HIDING.replace("HIDDEN", hidden))
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(tmp_path)}
+    answer = subprocess.run(
+        [sys.executable, "-m", "guardrail.cli", "doctor", "--json"], cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=60, env={**os.environ, **told},
+    )  # fmt: skip
+    assert answer.stderr == ""
+    signs = [sign for sign in json.loads(answer.stdout)["signs"] if sign["about"] == "telemetry"]
+    assert signs == [
+        {
+            "about": "telemetry",
+            "state": "warning",
+            "text": "OTEL_ variables ask for spans or metrics, "
+            "and the extra otel is not installed: commands export none",
+            "fix": "pip install 'guardrail-runtime[otel]'",
+        }
+    ]
+
+
 def test_an_sdk_that_the_host_has_configured_is_left_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     before = trace.get_tracer_provider(), metrics.get_meter_provider()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
 
 from guardrail.calls import Agent, Call, Principal
 from guardrail.decisions import Obligation, Reason
@@ -326,6 +328,60 @@ def test_votes_that_do_not_count_say_what_kind_of_error_it_was(ledger: Ledger):
         (),
     )
     assert first.attributes["guardrail.approval.quorum.reached"] == 1
+
+
+class Broken(SpanProcessor):
+    """Somebody else's code, which fails at one moment of spans of one name."""
+
+    at: tuple[str, str] = ("", "")
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.fail("start", span.name)
+
+    def on_end(self, span: Any) -> None:
+        self.fail("end", span.name)
+
+    def fail(self, moment: str, name: str) -> None:
+        if moment == self.at[0] and name.startswith(self.at[1]):
+            raise RuntimeError("the secret argument")
+
+
+BROKEN = Broken()
+
+
+@pytest.fixture(name="broken")
+def _broken() -> Iterator[Broken]:
+    provider: Any = trace.get_tracer_provider()
+    if BROKEN not in provider._active_span_processor._span_processors:
+        provider.add_span_processor(BROKEN)
+    yield BROKEN
+    BROKEN.at = ("", "")
+
+
+@pytest.mark.parametrize("moment", ["start", "end"])
+@pytest.mark.parametrize("name", ["execute_tool send", *(line.removeprefix(" > ") for line in LINE[1:])])
+@pytest.mark.parametrize("tool", [send, send_async], ids=["sync", "async"])
+def test_telemetry_that_raises_changes_no_call(
+    guard_that: Callable[..., Guardrail], ledger: Ledger, broken: Broken, caplog: pytest.LogCaptureFixture,
+    tool: Any, name: str, moment: str,
+):  # fmt: skip
+    broken.at = (moment, name)
+    guarded = guard_that("allow").tool(tool, agent="payer")
+    told = guarded("bob")
+    assert (asyncio.run(told) if asyncio.iscoroutine(told) else told) == "sent to bob"
+    settled = [record.fields["status"] for record in ledger.records() if record.kind == "settled"]
+    assert (settled, ledger.status().unknown) == (["returned"], 0)
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("moment", ["start", "end"])
+def test_telemetry_that_raises_changes_no_vote(ledger: Ledger, broken: Broken, moment: str):
+    guard = Guardrail(policy=ScriptedPolicy("ask"), ledger=ledger, voting=Voting(ledger, People()))
+    guard.perform(attempt(guard), waiting="answer")
+    broken.at = (moment, "guardrail.vote")
+    request = answered(guard)
+    assert ledger.approval(request).state == "approved"
 
 
 def test_the_names_of_the_draft_are_used_where_the_host_wants_them():
