@@ -157,6 +157,12 @@ class PolicySettings(Table):
             return self.paths
         return (source,)
 
+    @property
+    def title(self) -> str | None:
+        """What records and listings call the source: of an address, without its query, where keys stand that change."""
+        served = self.source is not None and "://" in self.source
+        return self.source.partition("?")[0] if self.source is not None and served else self.source
+
     def handed_out(self, folder: Path) -> Source | None:
         """The source; None where there is none.
 

@@ -123,7 +123,7 @@ def _policies(config: Config) -> Iterator[Sign]:
     try:
         rego = config.rego_policy()
         if (bundle := config.bundle()) is not None:
-            where = "" if config.policies.source is None else f"{config.policies.source}: "
+            where = "" if config.policies.title is None else f"{config.policies.title}: "
             text = f"{where}{len(bundle.rules)} modules pass pre-flight and their tests"
             yield Sign(about="policies", state="ok", text=text)
         elif rego is None:
@@ -255,7 +255,7 @@ def _checkpoints(ledger: Ledger) -> Iterator[Sign]:
 
 def _activations(config: Config, ledger: Ledger) -> Iterator[Sign]:
     """What guards have made of the source of the policies, as they have written it down."""
-    source = config.policies.source
+    source = config.policies.title
     if source is None or (last := ledger.activations.last(source)) is None:
         return
     if (active := ledger.activations.active(source)) is not None:

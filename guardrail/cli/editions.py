@@ -35,7 +35,7 @@ def policies(
         found = ledger.activations.all()
     if as_json:
         shown = [activation.as_json() for activation in found]
-        output.document({"mode": settings.mode, "source": settings.policies.source, "activations": shown})
+        output.document({"mode": settings.mode, "source": settings.policies.title, "activations": shown})
     else:
         _show(output, found)
 

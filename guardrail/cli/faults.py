@@ -77,7 +77,7 @@ def _bundle_faults(config: Config) -> list[Finding]:
         with_package(bundle)
         found = lint(bundle)
     except PolicyError as error:
-        where = config.policies.source or _here(folders[0])
+        where = config.policies.title or _here(folders[0])
         return [Finding(file=where, line=0, rule="bundle", message=error.message)]
     return [replace(finding, file=place(finding.file, folders)) for finding in found]
 

@@ -85,7 +85,7 @@ def application(settings: Config) -> Generator[Any]:
             clients=settings.clients,
             principals={name: told.attributes for name, told in settings.principals.items()},
             url=settings.serve.url,
-            source=settings.policies.source,
+            source=settings.policies.title,
         )
         limits = settings.serve
         yield create_app(parts, mounts=mounts, body=limits.body_bytes, seconds=limits.body_within)

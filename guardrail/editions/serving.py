@@ -72,8 +72,8 @@ class ServerSource:
 
     @property
     def title(self) -> str:
-        """See `sources.Source`."""
-        return self._server.url
+        """See `sources.Source`; without a query, in which a key may stand."""
+        return self._server.url.partition("?")[0]
 
     def look(self, tag: str) -> Looked:
         """See `sources.Source`."""

@@ -1,13 +1,15 @@
 """Where editions come from: a folder, a file, or a server (`serving.py`). A source is asked again and again.
 
 A folder or file that somebody is still writing is not read: it counts once two looks at it, one after the other, have
-found the same names, sizes and times, and so does a third after it was read.
+found the same names, sizes and times, and so does a third after it was read. At the start one look is enough, where
+nothing was changed a moment ago.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ _SHOWN: Final = frozenset({manifest.NAME, signatures.NAME})
 """The only hidden names that mean something, at the top."""
 
 
+_FRESH: Final = 1.0
+"""Seconds for which a file that was changed counts as one that somebody is still writing."""
 _NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Opening a pipe would wait for whoever writes into it. (Without the second, Windows changes the ends of lines.)"""
 
@@ -87,14 +91,15 @@ class _OnDisk:
     def look(self, tag: str) -> Looked:
         """See `Source`."""
         try:
-            stamp = self._stamp()
+            found = self._stated()
+            stamp = _stamp(found)
             before, self._seen = self._seen, stamp
             if stamp == tag:
                 return "same"
-            if before not in {None, stamp}:
+            if before != stamp and (before is not None or _is_fresh(found)):
                 return "unsettled"
             files = self._files()
-            return Fetched(files=files, tag=stamp) if self._stamp() == stamp else "unsettled"
+            return Fetched(files=files, tag=stamp) if _stamp(self._stated()) == stamp else "unsettled"
         except (
             OSError,
             RuntimeError,
@@ -102,7 +107,7 @@ class _OnDisk:
             why = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
             raise BundleUnreachable(f"{self._title} cannot be read: {why}") from error
 
-    def _stamp(self) -> str:
+    def _stated(self) -> list[tuple[str, os.stat_result]]:
         raise NotImplementedError
 
     def _files(self) -> dict[str, bytes]:
@@ -117,11 +122,11 @@ class FolderSource(_OnDisk):
         title: what it is called in records.
     """
 
-    def _stamp(self) -> str:
+    def _stated(self) -> list[tuple[str, os.stat_result]]:
         found = [(name, file.stat()) for name, file in self._walk()]
         if not found and not self._path.is_dir():
             raise NotADirectoryError(0, "there is no such folder")
-        return digest(*(_stamped(name, status) for name, status in found))
+        return found
 
     def _files(self) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
@@ -165,8 +170,8 @@ class FileSource(_OnDisk):
         super().__init__(path, title)
         self._most = most
 
-    def _stamp(self) -> str:
-        return digest(_stamped(self._path.name, self._path.stat()))
+    def _stated(self) -> list[tuple[str, os.stat_result]]:
+        return [(self._path.name, self._path.stat())]
 
     def _files(self) -> dict[str, bytes]:
         return unpacked(_read(self._path, self._most))
@@ -181,6 +186,15 @@ def _read(file: Path, most: int = MAX_BYTES) -> bytes:
     if len(content) > most:
         raise BundleRefused("malformed", f"{file} is larger than {most:,} bytes")
     return content
+
+
+def _stamp(found: list[tuple[str, os.stat_result]]) -> str:
+    return digest(*(_stamped(name, status) for name, status in found))
+
+
+def _is_fresh(found: list[tuple[str, os.stat_result]]) -> bool:
+    """Whether something was changed just now, so that somebody may be writing still."""
+    return max((status.st_ctime for _, status in found), default=0.0) > time.time() - _FRESH
 
 
 def _stamped(name: str, status: os.stat_result) -> bytes:

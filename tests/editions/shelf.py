@@ -72,6 +72,7 @@ class Shelf:
     url: str = ""
     asked: list[dict[str, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
 
     def put(self, files: Mapping[str, bytes]) -> None:
         self.body = packed(files)
@@ -88,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         shelf = self.shelf
         shelf.asked.append(dict(self.headers.items()))
+        shelf.targets.append(self.path)
         if shelf.hold is not None:
             shelf.hold.wait(30)
         known = shelf.etags and self.headers.get("If-None-Match") == shelf.etag

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner
 
 from guardrail import Guardrail
+from guardrail.cli.app import app
 from guardrail.editions.signatures import digest_of
+from guardrail.editions.sources import Fetched, FileSource, FolderSource
 from guardrail.errors import BundleUnreachable, ConfigError, PolicyError
 from guardrail.ledger import Ledger
 from tests.editions.conftest import Team, said
@@ -168,6 +171,26 @@ def test_a_server_that_says_unchanged_to_somebody_who_knows_nothing_is_not_belie
     team.configure(shelf.url)
     with pytest.raises(PolicyError, match="nothing has changed"):
         team.guard()
+
+
+def test_what_stands_in_the_query_is_sent_and_told_to_nobody(team: Team, shelf: Shelf):
+    team.configure(f"{shelf.url}?sig=planted-1")
+    shelf.put(edition(2))
+    guard, _ = team.guard()
+    guard.close()
+    shelf.put(edition(1))
+    team.configure(f"{shelf.url}?sig=planted-2")  # the same source, so nothing goes back
+    guard, feed = team.guard()
+    assert said(guard) == "edition 2"
+    shelf.status = 500
+    feed.look()
+    assert feed.trouble is not None
+    listed = CliRunner().invoke(app, ["policies", "--config", str(team.folder / "guardrail.toml"), "--json"])
+    doctor = CliRunner().invoke(app, ["doctor", "--config", str(team.folder / "guardrail.toml")])
+    told = [str(record.fields) for record in guard.ledger.records()]
+    assert "planted" not in "".join([feed.trouble.message, listed.output, doctor.output, *told])
+    assert f'"source": "{shelf.url}"' in listed.output
+    assert [target.rpartition("=")[2] for target in shelf.targets][:1] == ["planted-1"]
 
 
 def test_a_redirect_on_the_same_server_is_followed(team: Team, shelf: Shelf):
@@ -358,6 +381,27 @@ def test_a_folder_is_taken_once_it_is_still(team: Team):
     (folder / "more.rego").write_bytes(rule("half", "half"))
     assert feed.look() == "unsettled"
     assert (feed.look(), said(guard), feed.look()) == ("activated", "edition 2", "same")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_was_written_a_moment_ago_is_looked_at_twice_at_the_start_too(tmp_path: Path, kind: str):
+    folder, file = tmp_path / "policies", tmp_path / "bundle.tar.gz"
+    folder.mkdir()
+
+    def write(number: int) -> None:
+        files = {f"{one}.rego": rule("m", f"r{one}") for one in range(number)}
+        file.write_bytes(packed(files))
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    source = FolderSource(folder, "s") if kind == "folder" else FileSource(file, "s", most=1_000_000)
+    write(1)
+    assert source.look("") == "unsettled"  # a deny may not have been copied yet
+    write(2)
+    assert source.look("") == "unsettled"
+    found = source.look("")
+    assert isinstance(found, Fetched)
+    assert sorted(found.files) == ["0.rego", "1.rego"]
 
 
 def test_half_a_folder_is_not_activated(team: Team):
