@@ -387,6 +387,12 @@ def test_values_that_are_the_same_on_both_are_fine(body: str):
     preflight(bundle(body))
 
 
+def test_a_reason_may_be_written_otherwise():
+    said = '{"rule": "r", "message": json.marshal(input.arguments)}'
+    source = f'package guardrail.rules.own\n\ndeny contains {said} if input.tool.name == "pay"\n'
+    preflight(Bundle.of({"own.rego": source}))
+
+
 def test_an_allow_that_one_back_end_alone_would_give_is_refused_too():
     with pytest.raises(PreflightError, match=r"\[parity\]"):
         preflight(bundle("not input.arguments.amount <= 100", verdict="allow"))

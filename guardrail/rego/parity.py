@@ -65,6 +65,7 @@ def disagreements(
             yield Finding(
                 file=rule.module.file, line=statement.line, rule="parity", message=message, severity=severity
             )
+    said = {id(part) for part in subterms(rule.key)} if rule.key and rule.key.kind == "object" else set[int]()
     for known, call in _calls(program, rule, asked):
         name = known.scope.function(call)
         message = ""
@@ -72,7 +73,7 @@ def disagreements(
             message = _count(known, call.items[1])
         elif name == "sprintf" and len(call.items) == 3:
             message = _format(known, *call.items[1:])
-        else:
+        elif id(call) not in said:  # a reason in other words is the same reason
             message = _written_otherwise(name, call)
         if message:
             yield Finding(
