@@ -42,6 +42,9 @@ opa: ## a real OPA for the tests: that on PATH, else built into .tools with Go (
 engines: $(READY) opa ## write docs/engines.md: how OPA and the embedded interpreter compare
 	@$(BIN)/python tests/opa/engines.py $(ARGS)
 
+faults: $(READY) opa ## write docs/faults.md: every fault under load, and what became of every call (needs root)
+	@$(BIN)/python -m tests.faults.page $(ARGS)
+
 soak: $(READY) opa ## the long campaigns of the same tests (500 kills, hours of racing)
 	@GUARDRAIL_SOAK=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
 
@@ -105,4 +108,4 @@ lock: $(READY) ## resolve the lock files anew (needs uv)
 clean: ## everything that can be made again
 	rm -rf $(VENV) $(DOJO) $(VALIDATORS) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup demo test soak lint types format bench opa engines agentdojo validators ray lock clean
+.PHONY: help setup demo test soak lint types format bench opa engines faults agentdojo validators ray lock clean

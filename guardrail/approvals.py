@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from guardrail.canonical import digest
+from guardrail.clock import is_believed
 from guardrail.decisions import Ask
 from guardrail.errors import Conflict, GuardrailError
 
@@ -79,6 +80,14 @@ class Approval:
     edited_by: str | None = None
     count: int = 1
     changed_by: str | None = None
+
+    def is_over(self, now: str) -> bool:
+        """Whether its time is over; that of one that was made by a clock far ahead of this one is, too.
+
+        Args:
+            now: RFC 3339, UTC, milliseconds.
+        """
+        return self.expires_at <= now or not is_believed(self.requested_at, now)
 
     def as_json(self) -> dict[str, Any]:
         """For listings: everything but the arguments, which are sealed."""

@@ -65,7 +65,7 @@ class Guardrail(Saying):
         strict: adapters refuse to wrap what has tools that cannot be guarded.
         hide: JSON pointers into arguments that nothing may show.
         checks: what looks at outputs; None = `outputs.default_checks`.
-        clock: the time, for tests.
+        clock: the time, for tests; left out: the ledger's.
 
     Raises:
         ConfigError: nothing decides, neither a policy nor boundaries; or one of the words is not what it may be.

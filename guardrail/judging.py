@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class Judge:
         voting: who may answer for agents.
         mode: `observe` decides and enforces nothing.
         folders: tool, as `server/name` → what its relative paths are relative to.
-        clock: the time; None = this computer's.
+        clock: the time; None = the ledger's.
         checks: what looks at outputs, where a policy has something to say of them.
 
     Attributes:
@@ -81,7 +81,7 @@ class Judge:
         self._policy, self._boundaries, self._ledger = policy, boundaries, ledger
         self._registry, self._names, self._voting = registry, names, voting
         self._mode, self._folders = mode, folders
-        self._clock, self._checks = clock or _utc_now, tuple(checks)
+        self._clock, self._checks = clock or ledger.clock, tuple(checks)
         self._are_quick = are_quick(self._checks)
         self._kept: set[str] = set()
 
@@ -393,7 +393,3 @@ def _withheld(decision: Decision, given: PolicyInput, source: Source) -> Reviewe
         given=without_content(given.json),
         version=given.run.version,
     )
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

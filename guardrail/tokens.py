@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Annotated, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from guardrail import clock
 from guardrail.errors import ConfigError, Conflict
 
 try:
@@ -98,7 +99,7 @@ class Tokens:
         found = sha256(token.encode(errors="surrogatepass")).hexdigest()
         if known is None or known.kind != kind or not compare_digest(known.digest, found):
             return None
-        if known.expires is not None and datetime.fromisoformat(known.expires) <= (now or datetime.now(UTC)):
+        if known.expires is not None and datetime.fromisoformat(known.expires) <= (now or clock.now()):
             return None
         return known.person
 
@@ -117,7 +118,7 @@ class Tokens:
         Raises:
             ConfigError: the file cannot be written.
         """
-        created = datetime.now(UTC)
+        created = clock.now()
         number = secrets.token_hex(4)
         token = f"{PREFIX}{number}_{secrets.token_urlsafe(32)}"
         made = Token(

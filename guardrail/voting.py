@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -31,10 +31,6 @@ MAX_ROUNDS: Final = 64
 """How often one vote is judged anew because others were faster; each of them has voted, so this ends."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Voting:
     """How people answer.
 
@@ -44,7 +40,7 @@ class Voting:
         policy: the approval policy; left out: the shipped one.
         remember_at_most: how long a scope may be remembered, in seconds.
         pending_per_run: how many requests of one agent may wait in one run.
-        clock: the time, in UTC.
+        clock: the time, in UTC; None = the ledger's.
     """
 
     def __init__(
@@ -55,14 +51,14 @@ class Voting:
         *,
         remember_at_most: float = 7 * 86_400.0,
         pending_per_run: int = 20,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._ledger = ledger
         self.people = people or People()
         self._policy = policy or ApprovalPolicy()
         self._remember_at_most = remember_at_most
         self._pending_per_run = pending_per_run
-        self._clock = clock
+        self._clock = clock or ledger.clock
 
     def close(self) -> None:
         """Let go of the approval policy; the ledger is not this object's."""

@@ -54,8 +54,12 @@ class Server:
         binaries: the folder of its programs.
     """
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, of: Server | None = None) -> None:
         """Make it and start it.
+
+        Args:
+            binaries: see above.
+            of: the server that it is a standby of; None = it is one of its own.
 
         Raises:
             OSError: it cannot be started here.
@@ -65,12 +69,16 @@ class Server:
         self._user = _somebody(self.folder)
         self._data = self.folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
+        new = [
+            binaries / "initdb", "-D", self._data, "-U", "owner", "--auth=trust", "--no-sync", "-E", "UTF8",
+            "--locale=C",
+        ]  # fmt: skip
+        made = new if of is None else [
+            binaries / "pg_basebackup", "-h", of.folder, "-U", "owner", "-D", self._data, "-R", "-X", "stream",
+            "-c", "fast", "--no-sync",
+        ]  # fmt: skip
         try:
-            done = subprocess.run(
-                [binaries / "initdb", "-D", self._data, "-U", "owner", "--auth=trust", "--no-sync", "-E", "UTF8",
-                 "--locale=C"],
-                capture_output=True, check=False, user=self._user, cwd=self.folder,
-            )  # fmt: skip
+            done = subprocess.run(made, capture_output=True, check=False, user=self._user, cwd=self.folder)
             if done.returncode:
                 raise OSError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
             self.start()

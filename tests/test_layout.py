@@ -18,7 +18,7 @@ ADAPTERS = sorted(
 # The line, in the order in which it is read. A module may import those before it, never those after it.
 # The types of an answer (`decisions`, `budgets`) stand before whoever gives it (`policy`, `boundaries`).
 LINE = [
-    "errors", "visible", "durations", "pointers", "canonical", "checks", "calls", "facts", "names",
+    "errors", "visible", "durations", "clock", "pointers", "canonical", "checks", "calls", "facts", "names",
     "registry", "provenance", "outputs", "decisions", "obligations", "policy", "budgets", "boundaries",
     "rego", "editions", "opa", "masking", "hidden", "people", "scopes", "approvals", "tiers", "standing", "supply",
     "keyfiles", "grants", "outcomes", "flights", "channels", "telemetry", "admission", "execution", "verifier",

@@ -1,6 +1,7 @@
 """The embedded policy, with the real interpreter: what goes wrong in it is a deny that says so."""
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from guardrail.errors import PolicyError
 from guardrail.facts import Facts
 from guardrail.policy import PolicyInput, RunState
 from guardrail.rego import RegoPolicy
+from guardrail.rego.interpreter import Interpreter, RegoError
 
 ROOT = Path(__file__).parents[1]
 RULES = """package guardrail.rules.pay
@@ -191,6 +193,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.test_rego_policy import RULES, asked
 from guardrail.bundles import Bundle
 from guardrail.rego import RegoPolicy
+from guardrail.rego.interpreter import Interpreter, RegoError
 policy = RegoPolicy(Bundle.of({"pay.rego": RULES}))
 print(json.dumps(policy.decide(asked({"amount": 5, "mode": "error", "text": "x"})).reasons[0].message))
 """
@@ -336,6 +339,7 @@ import asyncio, os, sys, threading
 sys.path.insert(0, sys.argv[1])
 from tests.test_rego_policy import asked, pack
 from guardrail.rego import RegoPolicy
+from guardrail.rego.interpreter import Interpreter, RegoError
 
 policy = RegoPolicy(pack("a"))
 policy.decide(asked())
@@ -391,6 +395,7 @@ import sys, threading
 sys.path.insert(0, sys.argv[1])
 from tests.test_rego_policy import asked, pack
 from guardrail.rego import RegoPolicy
+from guardrail.rego.interpreter import Interpreter, RegoError
 policy = RegoPolicy(pack("a"))
 thread = threading.Thread(target=policy.decide, args=(asked(),))
 thread.start(); thread.join()
@@ -533,3 +538,20 @@ def test_a_stored_policy_does_not_run_its_tests_again():
 def test_what_is_no_stored_policy_is_refused(stored: dict[str, Any]):
     with pytest.raises(PolicyError):
         RegoPolicy.stored(stored)
+
+
+def test_an_interpreter_that_raised_is_let_go_of_by_the_thread_that_made_it():
+    """Whichever thread collects garbage next may not let go of it: nothing is left for that."""
+
+    def alive() -> set[int]:
+        return {id(found) for found in gc.get_objects() if isinstance(found, Interpreter)}
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        with pytest.raises(RegoError):
+            Interpreter({"a.rego": "package a\n\nb := "})
+        assert alive() <= before
+    finally:
+        gc.enable()

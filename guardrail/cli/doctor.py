@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import typer
 
+from guardrail.cli.clocks import clocks
+from guardrail.cli.collectors import collectors
 from guardrail.cli.exporting import is_installed, wanted
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
 from guardrail.cli.signs import Sign
-from guardrail.errors import BundleUnreachable, ConfigError, GuardrailError, LedgerUnavailable
+from guardrail.errors import BundleUnreachable, ConfigError, GuardrailError, LedgerError, LedgerUnavailable
 from guardrail.version import __version__
 from guardrail.visible import visible
 
@@ -34,6 +36,9 @@ State = Literal["ok", "note", "warning", "error", "down"]
 _DISTRIBUTION = "guardrail-runtime"
 _READY: Final[Mapping[str, State]] = {"ready": "ok", "other": "warning", "down": "down", "wrong": "error"}
 """How an OPA server is → what the doctor says of it."""
+_GONE: Final = (
+    "put the file back, or restore a backup; to begin anew, delete its -wal, -shm and .lock files as well"
+)
 
 
 def doctor(*, config: ConfigPath = CONFIG, as_json: AsJson = False, color: Color = None) -> None:
@@ -95,6 +100,7 @@ def _telemetry() -> Iterator[Sign]:
         return
     if is_installed():
         yield Sign(about="telemetry", state="ok", text=f"commands export spans: {traces}, metrics: {metrics}")
+        yield from collectors()
     else:
         yield Sign(
             about="telemetry", state="warning", fix="pip install 'guardrail-runtime[otel]'",
@@ -135,13 +141,13 @@ def _policies(config: Config) -> Iterator[Sign]:
         yield Sign(about="policy revision", state="ok", text=revision)
         yield from _opa(config, rego)
     except GuardrailError as error:
-        down = isinstance(error, BundleUnreachable)
-        yield Sign(
-            about="policies",
-            state="down" if down else "error",
-            text=error.message,
-            fix=error.fix or "run `guardrail check`",
-        )
+        source, down = config.policies.source, isinstance(error, BundleUnreachable)
+        text, fix = error.message, error.fix or "run `guardrail check`"
+        if source is not None:
+            text = f"{source}: {text}"
+            mend = "look after what hands them out" if down else "repair what is handed out"
+            fix = error.fix or f"{mend}; guards that run go on with the last good policies"
+        yield Sign(about="policies", state="down" if down else "error", text=text, fix=fix)
     finally:
         if rego is not None:
             rego.close()
@@ -198,12 +204,19 @@ def _ledger(config: Config) -> Iterator[Sign]:
         text = f"{place} is not there yet: the first call makes it"
         yield Sign(about="ledger", state="note", text=text)
         return
+    if not isinstance(place, str) and not place.exists() and Path(f"{place}.lock").exists():
+        text = (
+            f"{place} is gone: it was used here, and its key {config.key_path} and its lock are still there"
+        )
+        yield Sign(about="ledger", state="down", text=text, fix=_GONE)
+        return
     try:
         ledger = config.open_ledger()
     except LedgerUnavailable as error:
         yield Sign(about="ledger", state="down", text=error.message, fix=error.fix)
         return
     try:
+        yield from _rehearsal(ledger)
         yield from _about_ledger(ledger)
         yield from _activations(config, ledger)
     except LedgerUnavailable as error:
@@ -212,11 +225,22 @@ def _ledger(config: Config) -> Iterator[Sign]:
         ledger.close()
 
 
+def _rehearsal(ledger: Ledger) -> Iterator[Sign]:
+    """Only where it fails: a ledger that can be read, and takes no call."""
+    try:
+        ledger.rehearse()
+    except LedgerError as error:
+        yield Sign(
+            about="ledger", state="down", text=error.message, fix=error.fix or "see the database's log"
+        )
+
+
 def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
     status = ledger.status()
     size = f"{status.records:,} records, {status.runs:,} runs, {status.size + status.wal_size:,} bytes"
     yield Sign(about="ledger", state="ok", text=f"{status.path}: {size}")
     yield from _database(status)
+    yield from clocks(status)
     yield from _key(status)
     for log in status.logs:
         if not log.id:  # log 0 has no writer

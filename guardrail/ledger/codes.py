@@ -24,8 +24,10 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     sqlite3.SQLITE_PROTOCOL: ("is locked in a way that SQLite gave up on", "try again"),
     sqlite3.SQLITE_NOMEM: ("cannot be used: out of memory", "free memory"),
 }
-DISTRUST: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM}
-"""After these the connection is thrown away."""
+DISTRUST: Final = {
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY
+}  # fmt: skip
+"""After these the connection is thrown away; one that was opened where nobody may write never writes."""
 
 
 def code(error: Exception) -> int:

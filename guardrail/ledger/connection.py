@@ -158,6 +158,14 @@ class Database(Protocol):
         """Make room for the records of a month."""
         ...
 
+    def make_room(self, connection: Connection, size: int) -> None:
+        """Inside a transaction that is taken back: make sure that the ledger can grow by so many bytes.
+
+        Raises:
+            LedgerUnavailable: it cannot; or the driver's error says so.
+        """
+        ...
+
     def ring(self, connection: Connection) -> None:
         """Tell other processes, once this is committed, that a request was answered."""
         ...

@@ -34,11 +34,11 @@ class Identity:
             process_started=_started(pid) or "",
         )  # fmt: skip
 
-    def is_dead(self, machine: str, pid: int, process_started: str) -> bool:
-        """Whether that process is known to be gone. False where only its lease can tell."""
+    def is_alive(self, machine: str, pid: int, process_started: str) -> bool | None:
+        """Whether that process is still there. None where only its lease can tell."""
         if not machine or machine != self.machine or not process_started:
-            return False
-        return _started(pid) != process_started
+            return None
+        return _started(pid) == process_started
 
 
 def _machine() -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
 
+from guardrail.clock import BELIEVED
 from guardrail.ledger import schema
 from guardrail.ledger.identity import Identity
+from guardrail.ledger.moments import last_of
 from guardrail.ledger.rows import CallRow, LogRow
 from guardrail.ledger.statements import inserting, loading, text, updating
 from guardrail.ledger.writes import Write
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from guardrail.ledger.connection import Connection
     from guardrail.ledger.transaction import Transaction
 
+_BELIEVED: Final = BELIEVED.total_seconds()
 _logs = schema.logs.c
 _BY_ID: Final = loading(schema.logs, "id", 1)
 _OPEN: Final = text(select(schema.logs).where(_logs.closed == bindparam("closed")).order_by(_logs.id))
@@ -105,14 +108,22 @@ def owner_is_alive(connection: Connection, who: Identity, moment: datetime, log:
 
 
 def is_held(log: LogRow, who: Identity, moment: datetime) -> bool:
-    """Whether a log has a living holder: its lease runs, and its process is not known to be gone."""
-    if log.lease_until <= moment.timestamp():
+    """Whether a log has a living holder: its lease runs, and its process is not known to be gone.
+
+    A lease far ahead of the time was taken by another clock, and says nothing; its process does, on this machine.
+    """
+    left = log.lease_until - moment.timestamp()
+    if left <= 0:
         return False
-    return not who.is_dead(log.machine, log.pid, log.process_started)
+    alive = who.is_alive(log.machine, log.pid, log.process_started)
+    return left <= _BELIEVED if alive is None else alive
 
 
 def _take(tx: Transaction) -> LogRow:
-    """Take the first log of this month that nobody holds, or begin one; close what is left of older months."""
+    """Take the first log of this month that nobody holds, or begin one; close what is left of older months.
+
+    One that was written in a time that has not come yet is left alone: records of a log never go back in time.
+    """
     month, identity, taken = month_of(tx.moment), tx.identity, None
     for found in tx.connection.execute(_OPEN, (0,)).fetchall():
         log = log_of(found)
@@ -121,7 +132,7 @@ def _take(tx: Transaction) -> LogRow:
         if log.month < month:
             log.closed = 1
             tx.connection.execute(_TAKE.text, _TAKE.values(log))
-        elif log.month == month and taken is None:
+        elif log.month == month and taken is None and _is_of_the_past(tx, log):
             taken = log
     lease_until = tx.moment.timestamp() + tx.lease
     if taken is None:
@@ -146,6 +157,11 @@ def _take(tx: Transaction) -> LogRow:
     if own:  # calls that run now go on under the new lease, unless somebody resolved them meanwhile
         tx.connection.executemany(_REPOINT, own)
     return taken
+
+
+def _is_of_the_past(tx: Transaction, log: LogRow) -> bool:
+    last = last_of(tx.connection, log.id, log.month, log.size)
+    return last is None or last <= tx.moment
 
 
 def log_of(row: tuple[Any, ...]) -> LogRow:

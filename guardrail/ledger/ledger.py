@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, overload
 
 from guardrail.admission import Admission, Admit, InFlight, Refuse, Settle, SettleAnswer, Settled
 from guardrail.calls import Principal
+from guardrail.clock import Clock
 from guardrail.errors import LedgerUnavailable
 from guardrail.flights import Flights
 from guardrail.ledger import forking
@@ -28,11 +29,13 @@ from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.measured import watch
 from guardrail.ledger.migrations import bring_up
+from guardrail.ledger.moments import last_moment
 from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.places import database_at
 from guardrail.ledger.queries import Reader
+from guardrail.ledger.rehearsing import rehearse
 from guardrail.ledger.stopping import Stops
 from guardrail.ledger.verify import verify
 from guardrail.ledger.writer import Writer
@@ -42,10 +45,6 @@ from guardrail.provenance import Source
 from guardrail.records import Record
 from guardrail.registry.observations import Observation
 from guardrail.sealing import SealingKey
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Ledger(Answers):
@@ -60,6 +59,7 @@ class Ledger(Answers):
         erasing: how what was sealed about a run is deleted.
         stops: what would stop a call now: halts, and budgets.
         flights: the calls that this process has in flight, of every guard over this ledger.
+        clock: its time.
     """
 
     def __init__(
@@ -71,8 +71,10 @@ class Ledger(Answers):
         outbox: Outbox,
         emissions: Emissions,
         asking: Asking,
+        clock: Clock,
     ) -> None:
         """Use `Ledger.open`."""
+        self.clock = clock
         self.outbox = outbox
         self.emissions = emissions
         self.flights = Flights()
@@ -92,7 +94,7 @@ class Ledger(Answers):
         key: SealingKey | None = None,
         lease: float = 30.0,
         wait: float = 5.0,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] | None = None,
         asking: Asking = DIRECT,
     ) -> Ledger:
         """Open a ledger; one that does not exist is created, an older one is migrated.
@@ -105,30 +107,32 @@ class Ledger(Answers):
             lease: seconds after which a process that shows no sign of life has lost the calls it was running.
             wait: seconds to wait for another process's transaction before the ledger counts as locked, and for a server
                 that restarts.
-            clock: the time, in UTC.
+            clock: the time, in UTC; None = this computer's. Where it goes back, the ledger's time does not.
             asking: which channels are told of requests, and whether votes need a signature.
 
         Raises:
             LedgerUnavailable: it cannot be opened; the message says why and what to do.
         """
-        database = database_at(place_of(path), wait=wait)
+        database, time = database_at(place_of(path), wait=wait), Clock.over(clock)
         with database.lock:
             try:
                 connection = database.open()
                 bring_up(database, connection)
                 found = key_for(database, connection, key)
                 database.ready()
+                if (seen := last_moment(connection)) is not None:
+                    time.not_before(seen)
             except database.errors as error:
                 database.close()
                 raise database.translate(error) from error
             except LedgerUnavailable:
                 database.close()
                 raise
-        writer = Writer(database, found, lease=lease, clock=clock)
-        watch(database, writer, clock)
-        reader = Reader(database, found, writer, clock)
+        writer = Writer(database, found, lease=lease, clock=time)
+        watch(database, writer, time)
+        reader = Reader(database, found, writer, time)
         emissions = Emissions(database, writer, found)
-        return cls(database, found, writer, reader, Outbox(database, writer, clock), emissions, asking)
+        return cls(database, found, writer, reader, Outbox(database, writer, time), emissions, asking, time)
 
     def close(self) -> None:
         """Commit what is buffered and close. Closing twice does nothing.
@@ -386,6 +390,14 @@ class Ledger(Answers):
     def status(self) -> Status:
         """How the ledger is doing, for `guardrail doctor`."""
         return self._reader.status()
+
+    def rehearse(self) -> None:
+        """Find out whether a call could be written down now; nothing is.
+
+        Raises:
+            LedgerUnavailable: it could not: why, and what to do.
+        """
+        rehearse(self._database)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check everything that is stored against the logs; see `guardrail.ledger.verify`.

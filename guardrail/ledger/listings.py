@@ -124,6 +124,8 @@ class Status(Listed):
         started: calls that run now.
         unknown: calls whose outcome nobody knows: `guardrail settle` resolves them.
         pending: approvals that wait.
+        latest: when the last record was written that stands at the end of an open log; empty where none does.
+        server_time: what the clock of the database's server says; empty for SQLite.
     """
 
     path: str
@@ -141,5 +143,7 @@ class Status(Listed):
     started: int
     unknown: int
     pending: int
+    latest: str
+    server_time: str
     logs: tuple[ListedLog, ...]
     halts: tuple[ListedHalt, ...]

@@ -12,10 +12,12 @@ of it is looked up.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -35,7 +37,8 @@ _ORDINAL: Final = "SELECT 'commits'::regclass::oid::int"
 _LAST: Final = "SELECT last_value FROM commits"
 _COMMIT: Final = "SELECT nextval('commits')", "COMMIT"
 _ABOUT: Final = (
-    "SELECT current_setting('server_version'), current_setting('fsync'), pg_database_size(current_database())"
+    "SELECT current_setting('server_version'), current_setting('fsync'), pg_database_size(current_database()), "
+    "extract(epoch FROM clock_timestamp())::float8"
 )
 _LONGEST_PAUSE: Final = 0.5
 
@@ -182,13 +185,17 @@ class PostgresDatabase:
         self._connected(0.0).run("ROLLBACK")
 
     def rollback(self, error: BaseException) -> None:
-        """See `Database`."""
+        """See `Database`.
+
+        After an error of the server the connection is given up: of statements that were sent behind the one that
+        failed, the driver believes that the server has prepared them.
+        """
         session, self._writer = self._writer, None
         if session is None:
             return
         session.forget()
         with suppress(psycopg.Error):
-            if not session.closed and not (isinstance(error, Exception) and complaints.is_lost(error)):
+            if not session.closed and (not isinstance(error, psycopg.Error) or complaints.is_busy(error)):
                 if session.in_transaction:
                     session.run("ROLLBACK")
                 self._writer = session
@@ -198,6 +205,12 @@ class PostgresDatabase:
     def begin_month(self, connection: Connection, month: int) -> None:
         """Make the partition of a month, unless it is there."""
         connection.execute("SELECT begin_month(?)", (month,))
+
+    def make_room(self, connection: Connection, size: int) -> None:
+        """See `Database`: the server finds room for what is inserted at once, and cannot pack what is random."""
+        connection.execute(
+            "INSERT INTO sealed (record, key_id, body) VALUES (?, ?, ?)", (-1, "", os.urandom(size))
+        )
 
     def ring(self, connection: Connection) -> None:
         """See `Database`."""
@@ -274,10 +287,11 @@ class PostgresDatabase:
 
     def about(self, connection: Connection) -> dict[str, Any]:
         """See `Database`."""
-        version, fsync, size = connection.execute(_ABOUT).fetchone()
+        version, fsync, size, now = connection.execute(_ABOUT).fetchone()
         return {
             "driver": "psycopg", "server": f"PostgreSQL {version.partition(' ')[0]}", "shareable": True, "size": size,
             "wal_size": 0, "journal_mode": "fsync" if fsync == "on" else "no fsync",
+            "server_time": datetime.fromtimestamp(now, UTC).isoformat(),
         }  # fmt: skip
 
     # -- closing, forking ----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from guardrail.ledger.leases import is_held, log_of
 from guardrail.ledger.listings import ApprovalArguments, ListedCall, ListedHalt, ListedLog, ListedRun, Status
 from guardrail.ledger.measured import asked_from
 from guardrail.ledger.migrations import revision
+from guardrail.ledger.moments import last_moment
 from guardrail.ledger.notes import recall
 from guardrail.ledger.observations import observations
 from guardrail.ledger.remembered import all_scopes, scopes_of_tool
@@ -79,7 +80,6 @@ _STORED_AS: Final[Mapping[ApprovalState, tuple[ApprovalState, ApprovalState]]] =
     "expired": ("expired", "pending")
 }
 """How requests in a state may be stored: nobody may have written down yet that one is overdue."""
-_STATE: Final = text(select(_approvals.state, _approvals.expires_at).where(_approvals.id == bindparam("id")))
 _ASKED_BY: Final = text(select(_approvals.record).where(_approvals.id == bindparam("id")))
 _IS_DUE: Final = text(
     select(_approvals.id)
@@ -210,10 +210,8 @@ class Reader:
     def is_pending(self, number: str) -> bool:
         """Whether people can still answer a request."""
         with self._database.reading(quick=True) as connection:
-            found = connection.execute(_STATE, (number,)).fetchone()
-        if found is None:
-            raise Conflict(f"there is no approval {number!r}", fix="list them with 'guardrail approvals'")
-        return bool(found[0] == "pending" and found[1] > rfc3339(self._clock()))
+            found = find(connection, number)
+        return found.state == "pending" and not found.is_over(rfc3339(self._clock()))
 
     def asked_from(self, approval: str) -> str:
         """From which trace people were asked."""
@@ -313,12 +311,13 @@ class Reader:
             logs = _logs_of(connection)
             states = [self._open_state(logs, *row) for row in connection.execute(_OPEN_CALLS).fetchall()]
             about = self._database.about(connection)
-            form = revision(self._database, connection)
+            form, seen = revision(self._database, connection), last_moment(connection)
         return Status(
             path=self._database.name, revision=form or "", **about,
             key_id=self._key.id, key_path=None if self._key.path is None else str(self._key.path),
             records=records, runs=runs, started=states.count("started"), unknown=states.count("unknown"),
-            pending=pending, logs=tuple(self._log(log) for log in logs.values()), halts=halts,
+            pending=pending, latest=rfc3339(seen) if seen else "",
+            logs=tuple(self._log(log) for log in logs.values()), halts=halts,
         )  # fmt: skip
 
     # -- parts ---------------------------------------------------------------------------------------
@@ -361,7 +360,7 @@ class Reader:
         )  # fmt: skip
 
     def _overdue(self, approval: Approval) -> Approval:
-        late = approval.state == "pending" and approval.expires_at <= rfc3339(self._clock())
+        late = approval.state == "pending" and approval.is_over(rfc3339(self._clock()))
         return replace(approval, state="expired") if late else approval
 
     def _record(self, row: tuple[Any, ...]) -> Record:

@@ -55,6 +55,13 @@ class Readers(Generic[C]):
         if not keep:
             connection.close()
 
+    def drop(self) -> None:
+        """Close those that nobody has taken."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
     def release(self) -> None:
         """Wait for all that are taken, and close them; nobody takes one before `resume`."""
         self._lock.acquire()

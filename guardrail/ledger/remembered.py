@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from sqlalchemy import bindparam, select, update
 
+from guardrail.clock import is_believed
 from guardrail.errors import Conflict
 from guardrail.ledger import schema
 from guardrail.ledger.approvals import about, find
@@ -38,7 +39,7 @@ _OF_TOOL: Final = text(
     .order_by(_remembered.at, _remembered.id)
 )  # fmt: skip
 _HOLDS: Final = text(
-    select(_remembered.id).where(
+    select(_remembered.at).where(
         _remembered.id == bindparam("id"),
         _remembered.forgotten_by == "",
         _remembered.until > bindparam("now"),
@@ -124,13 +125,16 @@ class ForgetScope(Write):
 
 def hold(tx: Transaction, scopes: Sequence[str]) -> bool:
     """Whether all of these still count."""
-    return all(tx.connection.execute(_HOLDS, (number, tx.now)).fetchone() for number in scopes)
+    found = [tx.connection.execute(_HOLDS, (number, tx.now)).fetchone() for number in scopes]
+    return all(row is not None and is_believed(row[0], tx.now) for row in found)
 
 
 def scopes_of_tool(connection: Connection, tool_digest: str, now: str, detail: Detail) -> tuple[Scope, ...]:
     """The scopes that count for a tool; one whose call was erased covers nothing any more."""
     return tuple(
-        _scope(connection, row, detail) for row in connection.execute(_OF_TOOL, (tool_digest, now)).fetchall()
+        scope
+        for row in connection.execute(_OF_TOOL, (tool_digest, now)).fetchall()
+        if is_believed((scope := _scope(connection, row, detail)).at, now)
     )
 
 

@@ -8,6 +8,7 @@ a version a second process is refused. What SQLite raises is translated here and
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -83,6 +84,7 @@ class SqliteDatabase:
         self._wal_name = f"{path}-wal"
         self.lock = threading.Lock()
         self.opened = 0  # how often the writing connection was opened
+        self._distrusted = 0  # how often connections were given up
         self._writer: sqlite3.Connection | None = None
         self._readers = Readers(self._connect_reader)
         self._guard: int | None = None
@@ -240,9 +242,20 @@ class SqliteDatabase:
         if distrust:
             self._writer = None
             connection.close()
+            self._distrusted += 1
+            self._readers.drop()  # what SQLite shares in a process goes with the last connection, and comes anew
 
     def begin_month(self, connection: Connection, month: int) -> None:
         """Nothing: one table holds all months."""
+
+    def make_room(self, connection: Connection, size: int) -> None:  # noqa: ARG002
+        """See `Database`: SQLite writes when it commits, so the disk is asked."""
+        free = shutil.disk_usage(self._path.parent).free
+        if free < size:
+            raise LedgerUnavailable(
+                f"the ledger {self._path} cannot grow: the disk is full ({free:,} bytes are left)",
+                fix="free disk space; no tool runs until then",
+            )
 
     def ring(self, connection: Connection) -> None:
         """Nothing: SQLite tells nobody."""
@@ -277,7 +290,7 @@ class SqliteDatabase:
             "driver": driver.__name__.partition(".")[0], "server": f"SQLite {driver.sqlite_version}",
             "shareable": is_safe(driver.sqlite_version_info), "size": self._path.stat().st_size,
             "wal_size": wal.stat().st_size if wal.exists() else 0,
-            "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0],
+            "journal_mode": connection.execute("PRAGMA journal_mode").fetchone()[0], "server_time": "",
         }  # fmt: skip
 
     def _check_file(self) -> None:
@@ -322,12 +335,12 @@ class SqliteDatabase:
         Raises:
             LedgerUnavailable: the database cannot be read.
         """
-        keep = False
+        keep, since = False, self._distrusted
         try:
             connection = self._readers.take()
             try:
                 yield connection
-                keep = not connection.in_transaction
+                keep = not connection.in_transaction and since == self._distrusted
             finally:
                 self._readers.give(connection, keep=keep)
         except DriverError as error:

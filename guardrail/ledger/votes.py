@@ -174,7 +174,7 @@ class Release(Write):
     def apply(self, tx: Transaction) -> Approval:
         """Supersede it, if it waits still and all of that counts; answers the request as it stands then."""
         approval = find(tx.connection, self._number)
-        if approval.state == "pending" and approval.expires_at > tx.now and hold(tx, self._scopes):
+        if approval.state == "pending" and not approval.is_over(tx.now) and hold(tx, self._scopes):
             move(tx, approval, "superseded", kind="superseded", remembered=self._scopes)
         return find(tx.connection, self._number)
 
@@ -194,7 +194,7 @@ class Cancel(Write):
         """See the class; answers the approval as it stands then."""
         approval = find(tx.connection, self._number)
         if approval.state == "pending":
-            if approval.expires_at <= tx.now:
+            if approval.is_over(tx.now):
                 move(tx, approval, "expired", kind="expired")
             elif self._key is None or approval.count == 1:
                 move(tx, approval, "cancelled", kind="cancelled")
@@ -224,7 +224,7 @@ def _overdue(tx: Transaction, approval: Approval) -> Conflict | None:
     """Where nobody had answered in time, that is written down: the answer comes as a value, so that it is kept."""
     if approval.state != "pending":
         raise Conflict(already_decided(approval))
-    if approval.expires_at > tx.now:
+    if not approval.is_over(tx.now):
         return None
     move(tx, approval, "expired", kind="expired")
     return Conflict(f"approval {approval.id} expired at {approval.expires_at}: nobody had answered")

@@ -28,6 +28,11 @@ HEALTH_BYTES: Final = 65_536
 _ASKED: Final[Mapping[str, Any]] = {"strict-builtin-errors": "true", "provenance": "true"}
 """Without strict errors, a deny whose built-in function fails vanishes. Provenance names the bundles."""
 _DOWN: Final = "start the server, or name another one under [opa]; `guardrail doctor` tells what is wrong"
+_FIXES: Final[Mapping[ReasonCode, str]] = {
+    "policy.malformed": "see what answers there, and name an OPA server under [opa]",
+    "policy.redirected": "name the OPA server itself under [opa]: nobody is followed elsewhere",
+    "policy.oversized": "see what answers there; if the policy means it, raise `answer_bytes` under [opa]",
+}
 _TOLD: Final = 1_000
 """Characters of the server's own message that are told on."""
 
@@ -56,7 +61,7 @@ class UnansweredError(Exception):
     @property
     def fix(self) -> str:
         """What to do about it."""
-        return _DOWN if self.passing else "the owner of the policy has to repair it"
+        return _FIXES.get(self.code, _DOWN) if self.passing else "the owner of the policy has to repair it"
 
 
 class Connection:

@@ -19,6 +19,8 @@ _BUNDLE: Final[Mapping[Sameness, str]] = {
     "other": "IT DECIDES BY OTHER POLICIES than those that are here",
     "unknown": "whether it decides by the policies that are here it does not say",
 }
+_STATES: Final[Mapping[str, Literal["down"]]] = {"policy.unreachable": "down", "policy.timeout": "down"}
+"""Where nobody answers; whoever answers with something else is no OPA server, or a wrong one."""
 _LOAD: Final = "load the bundle that `guardrail bundle` writes: only then can both sides be compared"
 
 
@@ -46,15 +48,14 @@ def readiness(policy: OpaPolicy) -> Readiness:
             return Readiness(state="down", text=f"{title} is not ready: {wrong}", fix="look into its log")
     except UnansweredError as error:
         if error.code != "policy.refused":  # who may not ask how it is may still ask for decisions
-            return Readiness(state="down", text=error.message, fix=error.fix)
+            return Readiness(state=_STATES.get(error.code, "wrong"), text=error.message, fix=error.fix)
     decision = policy.decide(_of_nobody())
     reason = decision.reasons[0]
     (answered,) = decision.answered
     if answered.by != "opa":
         text = answered.why if answered.by == "embedded" else reason.message
-        return Readiness(
-            state="wrong" if "policy.refused" in answered.why else "down", text=text, fix=reason.fix or ""
-        )
+        code = answered.why.partition(":")[0]
+        return Readiness(state=_STATES.get(code, "wrong"), text=text, fix=reason.fix or "")
     if reason.code in {"policy.undefined", "policy.malformed"}:
         return Readiness(state="wrong", text=f"{title}: {reason.message}", fix=reason.fix or "")
     named = ", ".join(f"{name} {revision[:16]}" for name, revision in answered.bundles.items())

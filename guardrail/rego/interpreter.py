@@ -137,7 +137,12 @@ def _run(operation: Callable[..., Any], *texts: str) -> Any:
             raise  # KeyboardInterrupt and the like are not the interpreter's
         failure = translated(str(error), RegoPanicError if panicked else RegoError)
     # Raised out here, so that it holds no reference to the interpreter: it may travel to another thread.
-    raise failure
+    try:
+        raise failure
+    finally:
+        del (
+            failure
+        )  # else it holds the frame that holds it, until some thread collects garbage: any, not this one
 
 
 def translated(text: str, kind: type[RegoError] = RegoError) -> RegoError:

@@ -1,7 +1,10 @@
 """`doctor`: in order, to be mended, or out of reach."""
 
 import os
+import re
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,10 @@ import pytest
 from typer.testing import Result
 
 from guardrail.guard import Guardrail as Guard
+from guardrail.ledger import Ledger
+from guardrail.ledger.sqlite import driver
+from guardrail.opa.testing import StandIn
+from guardrail.sealing import SealingKey
 
 Guardrail = Callable[..., Result]
 Document = Callable[..., Any]
@@ -29,7 +36,7 @@ def test_a_project_in_order_is_healthy(project: Any, guardrail: Guardrail, docum
     assert (guardrail("doctor").exit_code, found["healthy"]) == (0, True)
     assert [sign["about"] for sign in found["signs"]] == [
         "guardrail", "configuration", "mode", "policies", "policy revision", "packages", "outputs", "ledger",
-        "database", "journal", "key", "lease", "checkpoints", "adapter guardrails-ai", "adapter langgraph",
+        "database", "journal", "clock", "key", "lease", "checkpoints", "adapter guardrails-ai", "adapter langgraph",
         "adapter slack",
     ]  # fmt: skip
     assert signs(found, "mode") == [("ok", "enforce")]
@@ -181,3 +188,67 @@ def test_the_policy_revision_is_the_one_that_decisions_are_recorded_under(projec
             record.fields["revision"] for record in guard.ledger.records() if record.kind == "policy"
         ]
     assert signs(document("doctor"), "policy revision") == [("ok", stored)]
+
+
+def test_a_ledger_that_is_gone_is_not_made_anew(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    file = project.folder / "guardrail.db"
+    file.rename(project.folder / "away")
+    [(state, text)] = signs(document("doctor"), "ledger")
+    assert (state, guardrail("doctor").exit_code) == ("down", 4)
+    assert "guardrail.db is gone: it was used here" in text
+    assert not file.exists()
+
+
+def test_a_ledger_that_can_only_be_read_is_named(project: Any, document: Document):
+    project.send("bob")
+    with closing(driver.connect(str(project.folder / "guardrail.db"), isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        found = signs(document("doctor"), "ledger")
+    assert [state for state, _ in found] == ["down", "ok"]
+    assert "is locked by another process" in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (timedelta(seconds=119), r"1 min \d+ s ahead of this computer's clock"),
+        (timedelta(hours=3, minutes=2), r"3 h [12] min ahead of this computer's clock"),
+        (timedelta(days=40), "40 days ahead of this computer's clock, too far to be believed"),
+    ],
+)
+def test_a_clock_that_is_behind_the_last_record_is_named(
+    project: Any, guardrail: Guardrail, document: Document, ahead: timedelta, said: str
+):
+    project.send("bob")
+    assert signs(document("doctor"), "clock") == [("ok", "agrees with the last record")]
+    with Ledger.open(
+        project.folder / "guardrail.db", key=SealingKey.read(project.folder / "guardrail.key"),
+        clock=lambda: datetime.now(UTC) + ahead,
+    ) as ledger:  # fmt: skip
+        ledger.halt("agent:nobody", "anna", "to be written")
+    [(state, text)] = signs(document("doctor"), "clock")
+    assert (state, guardrail("doctor").exit_code) == ("error", 1)
+    assert re.search(f"{said}$", text)
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "ok", "takes them"),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "error", "answers with 401"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "down", "answers with 503"),
+    ],
+)
+def test_a_collector_is_asked(
+    project: Any, document: Document, monkeypatch: pytest.MonkeyPatch, answers: bytes, state: str, said: str
+):
+    with StandIn(lambda _: answers) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.url}/mine?secret=1")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc")
+        assert project.folder.exists()
+        found = signs(document("doctor"), "collector")
+    assert found == [(state, f"spans: {collector.url}/mine {said}")]
+    assert [(asked.target, asked.headers["authorization"], asked.body) for asked in collector.asked] == [
+        ("/mine?secret=1", "Basic abc", b"")
+    ]

@@ -73,3 +73,19 @@ def test_a_password_in_the_file_is_refused_and_not_shown(tmp_path: Path, address
     (tmp_path / "guardrail.toml").write_text(FILE.format(address=address))
     with pytest.raises(ConfigError, match="expected an address without its password"):
         Config.load(tmp_path / "guardrail.toml")
+
+
+def test_a_server_with_another_clock_is_named(guardrail: Callable[..., Result], address: str) -> None:
+    """A function of the same name takes the place of the server's clock, in this database."""
+    assert "agrees with the database server's and the last record" in guardrail("doctor").output
+    name = address.partition("@/")[2].partition("?")[0]
+    server = server_or_skip()
+    server.run(
+        "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
+        "$$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$",
+        f"ALTER DATABASE {name} SET search_path = public, pg_catalog",
+        database=name,
+    )
+    result = guardrail("doctor", "--json")
+    assert result.exit_code == 1
+    assert "this computer's clock is 1 h 0 min behind the database server's" in result.output

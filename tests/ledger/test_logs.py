@@ -134,8 +134,8 @@ def test_a_process_is_known_dead_only_where_its_number_can_be_compared() -> None
     me = Identity.of_this_process()
     if not me.machine:
         pytest.skip("this platform does not tell when a process started")
-    assert not me.is_dead(me.machine, me.pid, me.process_started)
-    assert me.is_dead(me.machine, me.pid, "1")  # the number was used again
-    assert me.is_dead(me.machine, 2**22 + 1, "1")
-    assert not me.is_dead("another boot or container", 2**22 + 1, "1")
-    assert not me.is_dead("", 2**22 + 1, "1")
+    assert me.is_alive(me.machine, me.pid, me.process_started) is True
+    assert me.is_alive(me.machine, me.pid, "1") is False  # the number was used again
+    assert me.is_alive(me.machine, 2**22 + 1, "1") is False
+    assert me.is_alive("another boot or container", 2**22 + 1, "1") is None
+    assert me.is_alive("", 2**22 + 1, "1") is None

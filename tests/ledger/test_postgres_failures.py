@@ -140,6 +140,18 @@ def test_what_is_wrong_with_the_database_is_said_and_admits_nothing(
         assert ledger.verify().ok
 
 
+def test_after_a_failed_write_the_next_one_is_whole(address: str) -> None:
+    """What was sent behind the statement that failed was never prepared."""
+    with Ledger.open(address, key=KEY) as ledger:
+        owner(address, failing("53100", 8))
+        for number in range(8):
+            with pytest.raises(LedgerUnavailable, match="the disk of the server is full"):
+                ledger.write(admit(call(number)), alone=number % 2 == 0)
+        for number in range(8):
+            ran(ledger, call(number))
+        assert ledger.verify().ok
+
+
 def test_a_buffered_outcome_outlives_a_full_disk(address: str) -> None:
     with Ledger.open(address, key=KEY) as ledger:
         ticket = admitted(ledger, call(1))
