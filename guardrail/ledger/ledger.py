@@ -29,7 +29,7 @@ from guardrail.ledger.keys import key_for
 from guardrail.ledger.listings import ListedCall, ListedHalt, ListedRun, Status
 from guardrail.ledger.measured import watch
 from guardrail.ledger.migrations import bring_up
-from guardrail.ledger.moments import last_moment
+from guardrail.ledger.moments import go_on
 from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
@@ -120,8 +120,7 @@ class Ledger(Answers):
                 bring_up(database, connection)
                 found = key_for(database, connection, key)
                 database.ready()
-                if (seen := last_moment(connection)) is not None:
-                    time.not_before(seen)
+                go_on(time, connection)
             except database.errors as error:
                 database.close()
                 raise database.translate(error) from error
@@ -392,11 +391,7 @@ class Ledger(Answers):
         return self._reader.status()
 
     def rehearse(self) -> None:
-        """Find out whether a call could be written down now; nothing is.
-
-        Raises:
-            LedgerUnavailable: it could not: why, and what to do.
-        """
+        """Find out whether a call could be written down now; nothing is. `LedgerUnavailable` says why it could not."""
         rehearse(self._database)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:

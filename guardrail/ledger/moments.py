@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 from sqlalchemy import and_, bindparam, select
 
+from guardrail.clock import Clock
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Connection
 from guardrail.ledger.schema import PLACES
@@ -32,6 +33,12 @@ def last_moment(connection: Connection) -> datetime | None:
     """The latest time at the end of a log that is open; None where nothing was written yet."""
     found = [_time(body) for (body,) in connection.execute(_LAST_OF_OPEN, (0,)).fetchall()]
     return max(found, default=None)
+
+
+def go_on(clock: Clock, connection: Connection) -> None:
+    """Let a clock go on from there, as far as that is believed."""
+    if (seen := last_moment(connection)) is not None:
+        clock.not_before(seen)
 
 
 def last_of(connection: Connection, log: int, month: int, size: int) -> datetime | None:

@@ -49,6 +49,7 @@ class Fault:
         says: words of it.
         exit_code: of `guardrail doctor` meanwhile.
         alone: it needs a process of its own.
+        is_slow: every answer takes seconds meanwhile: one for each caller is enough.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Fault:
     says: str
     exit_code: int
     alone: bool = False
+    is_slow: bool = False
 
 
 GOES_ON = frozenset({"returned"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -33,6 +33,22 @@ def _down(folder: Path) -> Iterator[Scene]:
 def _killed(folder: Path) -> Iterator[Scene]:
     with _server() as server, server.database() as address, project(folder, place=address) as (guard, _):
         yield Scene(guard=guard, place=address, strike=server.kill, mend=server.start)
+
+
+@contextmanager
+def _silent(folder: Path) -> Iterator[Scene]:
+    with (
+        _server() as server,
+        server.database() as address,
+        project(folder, place=address) as (guard, _),
+        ExitStack() as frozen,
+    ):
+        yield Scene(
+            guard=guard,
+            place=address,
+            strike=lambda: frozen.enter_context(server.frozen()),
+            mend=frozen.close,
+        )
 
 
 @contextmanager
@@ -111,16 +127,23 @@ def _slow(folder: Path) -> Iterator[Scene]:
             )
 
 
-def _fault(name: str, scene: Callable[[Path], AbstractContextManager[Scene]], says: str) -> Fault:
+def _fault(
+    name: str,
+    scene: Callable[[Path], AbstractContextManager[Scene]],
+    says: str,
+    *,
+    is_slow: bool = False,
+) -> Fault:
     return Fault(
         name=name, part="PostgreSQL", scene=scene, answers=NO_LEDGER, about="ledger", state="down", says=says,
-        exit_code=4,
+        exit_code=4, is_slow=is_slow,
     )  # fmt: skip
 
 
 FAULTS = [
     _fault("the server is stopped", _down, "cannot be reached"),
     _fault("the server is killed", _killed, "cannot be reached"),
+    _fault("the server says nothing (SIGSTOP)", _silent, "cannot be reached", is_slow=True),
     _fault("the primary is killed, and a standby promoted", _failing_over, "cannot be reached"),
     _fault("the database is read-only", _read_only, "read-only"),
     _fault("the disk of the server is full", _full, "disk of the server is full"),
