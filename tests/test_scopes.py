@@ -14,6 +14,7 @@ from guardrail.outcomes import Outcome
 from guardrail.people import People, Person
 from guardrail.scopes import Remembered, Scope
 from tests.payments import FINANCE, Payments
+from tests.servers import stranger
 
 CALL: dict[str, Any] = {
     "agent": {"id": "payer", "chain": ["payer"], "attributes": {}},
@@ -118,6 +119,17 @@ def test_a_call_in_a_scope_runs_without_asking_and_its_record_names_the_scope(le
     assert scene.walk(501, 4).heading == "WAITING"
     assert [found.state for found in ledger.approvals()] == ["consumed", "pending"]
     assert ledger.verify().ok
+
+
+def test_what_another_clock_has_remembered_does_not_count(ledger: Ledger):
+    scene = Payments(ledger)
+    remembered(scene, 500)
+    assert scene.walk(500, 1).value == "sent 500"
+    with stranger(ledger.path) as connection:
+        connection.execute(
+            "UPDATE remembered SET at = '2199-01-01T00:00:00.000Z', until = '2199-02-01T00:00:00.000Z'"
+        )
+    assert scene.walk(500, 2).heading == "WAITING"
 
 
 def test_a_pattern_lets_an_argument_differ(ledger: Ledger):
