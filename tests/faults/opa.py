@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
-from guardrail.opa.process import Process
+from guardrail.errors import ConfigError
+from guardrail.opa.process import Process, executable
 from guardrail.opa.testing import Answer, Asked, StandIn, decided, reply
 from tests.faults.fault import Fault, Scene
 from tests.faults.project import BUNDLE, FROM_FOLDER, project
 
 _OPA = '[opa]\nurl = "{url}"\ntimeout = "{timeout}"\npause = "50ms"\n'
+
+
+def _server() -> Process:
+    """A server; where there is no OPA, the test is skipped, or fails where one has to be there."""
+    try:
+        executable()
+    except ConfigError as error:
+        if os.environ.get("GUARDRAIL_NEEDS_OPA") == "1":
+            raise
+        pytest.skip(f"{error.message}: {error.fix}")
+    return Process(BUNDLE)
 
 
 @contextmanager
@@ -28,7 +42,7 @@ def _in_front(
 @contextmanager
 def _killed(folder: Path) -> Iterator[Scene]:
     with (
-        Process(BUNDLE) as server,
+        _server() as server,
         _in_front(folder, server.url, "5s", server.kill, server.start) as scene,
     ):
         yield scene
@@ -37,7 +51,7 @@ def _killed(folder: Path) -> Iterator[Scene]:
 @contextmanager
 def _stopped(folder: Path) -> Iterator[Scene]:
     with (
-        Process(BUNDLE) as server,
+        _server() as server,
         _in_front(folder, server.url, "500ms", server.stop, server.go_on) as scene,
     ):
         yield scene
@@ -48,7 +62,7 @@ def _answering(nonsense: Answer) -> Callable[[Path], AbstractContextManager[Scen
 
     @contextmanager
     def scene(folder: Path) -> Iterator[Scene]:
-        with Process(BUNDLE) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+        with _server() as server, httpx.Client(base_url=server.url, trust_env=False) as client:
 
             def passed_on(asked: Asked) -> bytes:
                 answer = client.request("POST" if asked.body else "GET", asked.target, content=asked.body)
