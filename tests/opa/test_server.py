@@ -209,5 +209,6 @@ def test_a_server_that_is_gone_or_says_nonsense_is_named():
             malformed = readiness(policy)
     with StandIn(HOLD) as stand_in, closing(OpaPolicy(Server(url=stand_in.url, timeout=0.2))) as policy:
         silent = readiness(policy)
-    assert [found.state for found in (gone, page, malformed, silent)] == ["down", "down", "wrong", "down"]
+    assert [found.state for found in (gone, page, malformed, silent)] == ["down", "wrong", "wrong", "down"]
+    assert page.fix == "see what answers there, and name an OPA server under [opa]"
     assert "http://127.0.0.1:1 cannot be reached" in gone.text
