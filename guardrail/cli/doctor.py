@@ -228,7 +228,7 @@ def _ledger(config: Config) -> Iterator[Sign]:
 def _rehearsal(ledger: Ledger) -> Iterator[Sign]:
     """Only where it fails: a ledger that can be read, and takes no call."""
     try:
-        ledger.rehearse()
+        ledger.stops.rehearse()
     except LedgerError as error:
         yield Sign(
             about="ledger", state="down", text=error.message, fix=error.fix or "see the database's log"

@@ -35,7 +35,6 @@ from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.places import database_at
 from guardrail.ledger.queries import Reader
-from guardrail.ledger.rehearsing import rehearse
 from guardrail.ledger.stopping import Stops
 from guardrail.ledger.verify import verify
 from guardrail.ledger.writer import Writer
@@ -57,7 +56,7 @@ class Ledger(Answers):
         checkpoints: what is signed over all logs.
         activations: which policies took whose place.
         erasing: how what was sealed about a run is deleted.
-        stops: what would stop a call now: halts, and budgets.
+        stops: what would stop a call now: halts, budgets, and a database that takes none.
         flights: the calls that this process has in flight, of every guard over this ledger.
         clock: its time.
     """
@@ -389,10 +388,6 @@ class Ledger(Answers):
     def status(self) -> Status:
         """How the ledger is doing, for `guardrail doctor`."""
         return self._reader.status()
-
-    def rehearse(self) -> None:
-        """Find out whether a call could be written down now; nothing is. `LedgerUnavailable` says why it could not."""
-        rehearse(self._database)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Check everything that is stored against the logs; see `guardrail.ledger.verify`.

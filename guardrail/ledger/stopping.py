@@ -15,6 +15,7 @@ from guardrail.calls import Call
 from guardrail.decisions import Reason
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Database
+from guardrail.ledger.rehearsing import rehearse
 from guardrail.ledger.statements import text
 
 _HALTS: Final = text(select(schema.controls.c.scope, schema.controls.c.reason))
@@ -91,3 +92,11 @@ class Stops:
 
             reason = halted(call, dict(connection.execute(_HALTS).fetchall()))
             return over_budget(reservations, used) if reason is None else (reason,)
+
+    def rehearse(self) -> None:
+        """Find out whether a call could be written down now; nothing is.
+
+        Raises:
+            LedgerUnavailable: it could not: why, and what to do.
+        """
+        rehearse(self._database)
