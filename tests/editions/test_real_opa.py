@@ -117,7 +117,9 @@ def test_a_signed_folder_is_read(folder: Path):
     key = VerificationKey(id="default", algorithm="ES256", key=public)
 
     def read() -> Edition:
-        looked = FolderSource(folder, "policies").look("")
+        source = FolderSource(folder, "policies")
+        assert source.look("") == "unsettled"  # it was written a moment ago
+        looked = source.look("")
         assert isinstance(looked, Fetched)
         return read_edition(looked.files, keys=[key])
 
