@@ -141,7 +141,7 @@ def _policies(config: Config) -> Iterator[Sign]:
         yield Sign(about="policy revision", state="ok", text=revision)
         yield from _opa(config, rego)
     except GuardrailError as error:
-        source, down = config.policies.source, isinstance(error, BundleUnreachable)
+        source, down = config.policies.title, isinstance(error, BundleUnreachable)
         text, fix = error.message, error.fix or "run `guardrail check`"
         if source is not None:
             text = f"{source}: {text}"
