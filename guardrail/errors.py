@@ -25,6 +25,7 @@
         ├── LedgerUnavailable       the database is lost, locked, full or too old
         ├── Conflict                the row is not in the state that the change asks for
         │   └── Overtaken           it moved while somebody judged it: judge again
+        ├── MustBeKept              records are not deleted yet, or not in this way
         └── VerificationFailed      the records are not what was written
 
 Each carries `fix`: the next thing a person can do about it. What third parties raise is translated
@@ -184,6 +185,10 @@ class Conflict(LedgerError):
 
 class Overtaken(Conflict):
     """The row moved while somebody judged it; nothing was written: judge it again."""
+
+
+class MustBeKept(LedgerError):
+    """Records may not be deleted yet, or not in this way, unless somebody says so expressly."""
 
 
 class VerificationFailed(LedgerError):

@@ -99,6 +99,8 @@ class Origins:
         if sources > known.count:
             for name, source in self._ledger.sources(run, known.marks):
                 known.take(name, source)
+            if sources > known.count:  # the ledger keeps them no more: they were pruned
+                known.seen.lose()
 
     def _known(self, run: str) -> _Known:
         with self._lock:

@@ -43,7 +43,8 @@ Kind = Literal[
     "erased",  # what was sealed about a run was deleted; its records stay
     "halted",  # a halt switch was turned on
     "unhalted",  # and off again
-    "checkpoint",  # how all logs stood; in log 0, which holds no other kind
+    "checkpoint",  # how all logs stood; in log 0
+    "pruned",  # the same, and which of them were pruned; likewise: log 0 holds no other kind
 ]
 """What a record is about, in a closed set."""
 

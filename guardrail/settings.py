@@ -13,7 +13,7 @@ from guardrail.boundary import Boundary, Money, Period
 from guardrail.budgets import millionths
 from guardrail.calls import ArgumentKind, Effect, Trust
 from guardrail.canonical import canonical
-from guardrail.durations import seconds
+from guardrail.durations import Age, seconds
 from guardrail.errors import InvalidArguments
 from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
 from guardrail.people import Person
@@ -136,11 +136,13 @@ class LedgerSettings(Table):
         path: the SQLite file, or the address of a PostgreSQL database, `postgresql://…`.
         key: the file with the key that seals what records must not show.
         lease: how long a process may be silent before its running calls count as `unknown`, in seconds.
+        retention: how long `guardrail prune` leaves records; None = it has to be told.
     """
 
     path: Annotated[str, _checked(_place)] = "guardrail.db"
     key: _Path = "guardrail.key"
     lease: _Duration = 30.0
+    retention: Annotated[Age, BeforeValidator(Age.parse)] | None = None
 
 
 class MaskingSettings(Table):

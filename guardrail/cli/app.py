@@ -24,6 +24,7 @@ from guardrail.cli import (
     packages,
     policies,
     proofs,
+    pruning,
     replay,
     runs,
     service,
@@ -100,6 +101,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, Callable[..., None]]]] = {
         "unhalt": controls.unhalt,
         "settle": controls.settle,
         "erase": erasing.erase,
+        "prune": pruning.prune,
     },
     "Serve": {
         "serve": service.serve,

@@ -18,6 +18,7 @@ from guardrail.cli.collectors import collectors
 from guardrail.cli.exporting import is_installed, wanted
 from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, load
 from guardrail.cli.output import DEPENDENCY_DOWN, NO, Output, cell
+from guardrail.cli.retention import about_retention
 from guardrail.cli.signs import Sign
 from guardrail.errors import BundleUnreachable, ConfigError, GuardrailError, LedgerError, LedgerUnavailable
 from guardrail.version import __version__
@@ -218,6 +219,7 @@ def _ledger(config: Config) -> Iterator[Sign]:
     try:
         yield from _rehearsal(ledger)
         yield from _about_ledger(ledger)
+        yield from about_retention(config, ledger)
         yield from _activations(config, ledger)
     except LedgerUnavailable as error:
         yield Sign(about="ledger", state="down", text=error.message, fix=error.fix)
@@ -243,7 +245,7 @@ def _about_ledger(ledger: Ledger) -> Iterator[Sign]:
     yield from clocks(status)
     yield from _key(status)
     for log in status.logs:
-        if not log.id:  # log 0 has no writer
+        if not log.id or log.pruned:  # log 0 has no writer
             continue
         held = f"held by process {log.pid} on {log.host} until {log.lease_until}" if log.held else "free"
         yield Sign(about="lease", state="ok", text=f"log {log.id}: {log.size:,} records, {held}")

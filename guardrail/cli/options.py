@@ -31,6 +31,13 @@ Person = Annotated[
     str | None,
     typer.Option("--as", metavar="PERSON", help="Who does this. Left out: the user of this computer."),
 ]
+LedgerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger", metavar="ADDRESS",
+        help="The address of the ledger for this command: that of the role that owns its tables.",
+    ),
+]  # fmt: skip
 CONFIG = Path("guardrail.toml")
 
 _Item = TypeVar("_Item")
@@ -48,19 +55,40 @@ def load(path: Path) -> Config:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[tuple[Config, Ledger]]:
+def opened(path: Path, address: str | None = None) -> Generator[tuple[Config, Ledger]]:
     """The configuration and its ledger, closed afterwards.
+
+    Args:
+        path: of the configuration.
+        address: where the ledger is, in place of what that says: the same one, as another role.
 
     Raises:
         ConfigError: the configuration is missing or wrong.
         LedgerUnavailable: the ledger cannot be opened.
     """
-    config = load(path)
+    config = at(load(path), address)
     ledger = config.open_ledger()
     try:
         yield config, ledger
     finally:
         ledger.close()
+
+
+def at(config: Config, address: str | None) -> Config:
+    """The configuration with another address of its ledger; None = with its own.
+
+    Raises:
+        BadParameter: it is none that `[ledger] path` takes.
+    """
+    if address is None:
+        return config
+    from pydantic import ValidationError  # noqa: PLC0415  only where it is given
+
+    try:
+        type(config.ledger).model_validate({"path": address})
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--ledger") from error
+    return config.model_copy(update={"ledger": config.ledger.model_copy(update={"path": address})})
 
 
 def listing(config: Config, *, color: bool | None, as_json: bool = False) -> Output:

@@ -28,6 +28,7 @@ from guardrail.errors import (
     Denied,
     GuardrailError,
     LedgerUnavailable,
+    MustBeKept,
     RegistryUnavailable,
 )
 from guardrail.visible import visible
@@ -37,11 +38,12 @@ NO: Final = 1
 """The answer is no: verification failed, check found faults, the vote came too late."""
 WRONG_USE: Final = 2
 REFUSED: Final = 3
-"""The guard refused a call."""
+"""The guard refused: a call, or to delete what has to be kept."""
 DEPENDENCY_DOWN: Final = 4
 
 _CODES: Final = (
     (Denied, REFUSED),
+    (MustBeKept, REFUSED),
     (LedgerUnavailable, DEPENDENCY_DOWN),
     (RegistryUnavailable, DEPENDENCY_DOWN),
     (AnchorUnavailable, DEPENDENCY_DOWN),

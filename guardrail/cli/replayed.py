@@ -82,6 +82,8 @@ def _tell_recomputation(output: Output, found: Recomputation) -> None:
         output.line(f"Cannot say of {found.closed:,}: another key sealed it.")
     if found.erased:
         output.line(f"Cannot say of {found.erased:,}: it was erased.")
+    if found.pruned:
+        output.line(f"Not looked at: {found.pruned:,} records, which were pruned.")
     if found.ok:
         output.line(f"Recomputed: {found.claim}.", style="green" if found.equal else "yellow")
 

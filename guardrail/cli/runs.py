@@ -154,6 +154,10 @@ class _Page:
                 ("labels", run.labels),
             ]
         )
+        if self._ledger.pruning.lacks_beginning(run.id):
+            self._output.line(
+                "What was recorded of it at first was pruned, and is not shown.", style="yellow"
+            )
         above: tuple[str, ...] = ()
         for story in told:
             self._agent(above, story.chain)
@@ -179,7 +183,12 @@ class _Page:
 
     def _call(self, key: str) -> None:
         call = self._ledger.call(key)
-        story = next(story for story in self._stories(call.run) if story.key == key)
+        story = next((story for story in self._stories(call.run) if story.key == key), None)
+        if story is None:
+            raise Conflict(
+                f"what was recorded of {call.reference} was pruned: all that is known is that it is {call.state}",
+                fix=f"see what is left of its run: guardrail show {call.run}",
+            )
         if self._as_json:
             document = self._as_document(story, call.state) | {"result": story.result}
             self._output.document({"mode": self._config.mode, "call": call.as_json() | document})

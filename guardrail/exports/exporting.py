@@ -17,6 +17,7 @@ from guardrail.exports.cursor import Asked, Cursor, Format
 from guardrail.exports.lines import Lines
 from guardrail.exports.parquet import Parquet
 from guardrail.exports.shown import Shown, Source
+from guardrail.ledger.schema import PLACES
 from guardrail.replay.history import History
 
 _SPANS: Final = 100
@@ -73,7 +74,9 @@ def export(history: History, target: Path, asked: Asked, *, progress: Progress =
     writer = Parquet(target) if asked.format == "parquet" else Lines(target)
     try:
         if writer.cursor.exists():
-            return _export(history, writer, Cursor.read(writer.cursor, asked), progress, resumed=True)
+            cursor = Cursor.read(writer.cursor, asked)
+            _check_is_there(history, cursor, writer)
+            return _export(history, writer, cursor, progress, resumed=True)
         if writer.is_finished:
             raise ConfigError(f"{target} exists already", fix="name another one, or delete it")
         cursor = Cursor.begin(history, asked)
@@ -84,6 +87,17 @@ def export(history: History, target: Path, asked: Asked, *, progress: Progress =
         raise ConfigError(
             f"{error.filename or target} cannot be written: {error.strerror}", fix="name another target"
         ) from error
+
+
+def _check_is_there(history: History, cursor: Cursor, writer: Lines | Parquet) -> None:
+    """See that what is still to be written was not pruned since the export began."""
+    gone = history.pruned()
+    left = {piece.first >> PLACES for piece in cursor.pieces(writer.piece)[cursor.done :]}
+    if gone is not None and left & gone.logs and not writer.is_finished:
+        raise ConfigError(
+            f"{writer.target} cannot be gone on with: {gone} since it was begun",
+            fix=f"delete it and {writer.cursor}, and begin again: what is left is exported",
+        )
 
 
 def documents(records: Iterable[Shown], form: Format, counts: Counter[str]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ signed once is not hashed again, and nothing is signed that is not what was reco
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -24,7 +24,8 @@ from guardrail.ledger.statements import inserting, text, updating
 from guardrail.ledger.writer import Writer
 from guardrail.ledger.writes import Write
 from guardrail.merkle import frontier_root, leaf_hash, pack
-from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_as_json, heads_of, read_record
+from guardrail.records import Kind
+from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_as_json, heads_of, pruned_in, read_record
 from guardrail.verifier.growing import GrowingTree, Head
 from guardrail.verifier.notes import Note, NotVerified
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 _LOG: Final = 0
 _records, _logs, _checkpoints = schema.records.c, schema.logs.c, schema.checkpoints.c
 _ROWS: Final = text(select(schema.logs).order_by(_logs.id))
-_ZERO: Final = text(select(schema.logs).where(_logs.id == 0))
 _BODY: Final = text(select(_records.body).where(_records.id == bindparam("id")))
+_PRUNED: Final = b'"kind":"pruned"'
 _INSERT_LOG: Final = inserting(schema.logs)
 _GROW: Final = updating(schema.logs, ("size", "frontier"))
 _INSERT: Final = inserting(schema.checkpoints, plain=True)
@@ -50,23 +51,35 @@ _FORGET: Final = text(
 _HAS: Final = text(select(_checkpoints.note).where(_checkpoints.size == bindparam("size")))
 
 
+def standing(tx: Transaction) -> tuple[LogRow, list[Head]]:
+    """Log 0, and how all others stand in this transaction; logs without records are not named."""
+    rows = {row[0]: log_of(row) for row in tx.connection.execute(_ROWS).fetchall()}
+    zero = rows.pop(_LOG, None) or _begun()
+    rows[tx.log.id] = tx.log  # it may have grown in this transaction
+    heads = [
+        Head(log=log.id, size=log.size, root=frontier_root(log.nodes))
+        for _, log in sorted(rows.items())
+        if log.size
+    ]
+    return zero, heads
+
+
+def append(tx: Transaction, zero: LogRow, kind: Kind, fields: Mapping[str, Any]) -> int:
+    """Append a record to log 0, and store its row; answers the record's number."""
+    number = tx.record(kind, fields, log=zero)
+    writing = _GROW if zero.stored else _INSERT_LOG
+    tx.connection.execute(writing.text, writing.values(zero))
+    return number
+
+
 class _Append(Write):
     """Write down how all logs stand, unless the last record of log 0 says just that."""
 
     def apply(self, tx: Transaction) -> Head:
         """How log 0 stands then."""
-        rows = {row[0]: log_of(row) for row in tx.connection.execute(_ROWS).fetchall()}
-        zero = rows.pop(_LOG, None) or _begun()
-        rows[tx.log.id] = tx.log  # it may have grown in this transaction
-        heads = [
-            Head(log=log.id, size=log.size, root=frontier_root(log.nodes))
-            for _, log in sorted(rows.items())
-            if log.size
-        ]
+        zero, heads = standing(tx)
         if heads_as_json(heads) != _last_heads(tx.connection, zero.size):
-            tx.record("checkpoint", {"heads": heads_as_json(heads)}, log=zero)
-            writing = _GROW if zero.stored else _INSERT_LOG
-            tx.connection.execute(writing.text, writing.values(zero))
+            append(tx, zero, "checkpoint", {"heads": heads_as_json(heads)})
         return Head(log=_LOG, size=zero.size, root=frontier_root(zero.nodes))
 
 
@@ -164,19 +177,27 @@ def _recompute(connection: Connection, keys: Keys, kept: Iterable[Checkpoint]) -
     last = read_last(connection)
     frontiers: Frontiers = {} if last is None else read_frontiers(connection, last.size)
     signed = [keys.checkpoint(Note.parse(last.note))] if last else []
-    rows = [log_of(row) for row in connection.execute(_ZERO).fetchall()]
-    heads = [Head(log=_LOG, size=row.size, root=frontier_root(row.nodes)) for row in rows]
+    rows = {row[0]: log_of(row) for row in connection.execute(_ROWS).fetchall()}
+    heads = [
+        Head(log=_LOG, size=row.size, root=frontier_root(row.nodes)) for row in rows.values() if not row.id
+    ]
     heads += [Head(log=_LOG, size=one.size, root=one.root) for one in (*signed, *kept)]
     zero, said = GrowingTree(_LOG, sorted(heads, key=lambda head: head.size)), dict[int, tuple[Head, ...]]()
-    wanted = {head.size for head in heads}
+    wanted, pruned = {head.size for head in heads}, set[int]()
     for sequence, body in enumerate(bodies(connection, _LOG, 0, max(wanted, default=0))):
         zero.add((leaf_hash(body),))
         if zero.size in wanted:
             said[zero.size] = heads_of(read_record(body, _LOG, sequence))
+        if _PRUNED in body:
+            pruned |= {head.log for head in pruned_in(read_record(body, _LOG, sequence))}
     zero.end()
     trees, before = {_LOG: zero}, {head.log: head for head in said.get(last.size if last else 0, ())}
     for head in said.get(zero.size, ()):
-        tree = trees[head.log] = _begin_at(frontiers, before.get(head.log), head)
+        signed_of = before.get(head.log)
+        if head.log in pruned:
+            trees[head.log] = _as_pruned(rows.get(head.log), signed_of, head)
+            continue
+        tree = trees[head.log] = _begin_at(frontiers, signed_of, head)
         for body in bodies(connection, head.log, tree.size, head.size):
             tree.add((leaf_hash(body),))
         tree.end()
@@ -191,6 +212,17 @@ def _begin_at(frontiers: Frontiers, signed: Head | None, head: Head) -> GrowingT
     if signed is None or (size, frontier_root(nodes)) != (signed.size, signed.root):
         return GrowingTree(head.log, [head] if signed is None else [signed, head])
     return GrowingTree(head.log, [head], size=size, nodes=nodes)
+
+
+def _as_pruned(row: LogRow | None, signed: Head | None, head: Head) -> GrowingTree:
+    """The tree of a log whose records are gone: by its row, which has to be what was signed, and is to be."""
+    if row is None:
+        raise NotVerified("the log is missing, though it was signed", log=head.log)
+    if signed is not None and signed.size == head.size and signed != head:
+        raise NotVerified("it is not the one that was signed", log=head.log)
+    tree = GrowingTree(head.log, [head], size=row.size, nodes=row.nodes)
+    tree.end()
+    return tree
 
 
 def _last_heads(connection: Connection, size: int) -> Any:

@@ -166,6 +166,21 @@ class Database(Protocol):
         """
         ...
 
+    def check_may_prune(self, connection: Connection) -> None:
+        """See that whoever is connected here may remove the records of a month.
+
+        Raises:
+            LedgerUnavailable: that is for another role.
+        """
+        ...
+
+    def end_month(self, month: int) -> bool:
+        """Remove all records of a month, whose logs were all pruned; False where they are deleted one by one.
+
+        Waits for those who read them. Once more does nothing.
+        """
+        ...
+
     def ring(self, connection: Connection) -> None:
         """Tell other processes, once this is committed, that a request was answered."""
         ...

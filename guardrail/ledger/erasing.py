@@ -42,6 +42,14 @@ _RUNNING: Final = text(
     select(schema.calls).where(_calls.run == _RUN, or_(_calls.state == "started", _calls.state == "unknown"))
 )
 _DETAILS: Final = text(delete(schema.sealed).where(_sealed.record.in_(_OURS)))
+_LEFT: Final = text(
+    delete(schema.sealed).where(
+        _sealed.record.in_(
+            select(_records.id).where(_records.run == _RUN, _records.log.in_(select(schema.pruned.c.log)))
+        )
+    )
+)
+"""What a prune that is under way has not come to yet: it belongs to no record that counts."""
 _WORDS: Final = (
     text(update(schema.votes).values(reason="").where(_votes.approval.in_(_REQUESTS))),
     text(delete(schema.grants).where(schema.grants.c.approval.in_(_REQUESTS))),
@@ -129,6 +137,7 @@ class _Erase(Write):
         run: tuple[Any, ...] = (self._run,)
         self._check_nobody_needs_it(tx)
         self._halt.apply(tx)
+        tx.connection.execute(_LEFT, run)
         details: int = tx.connection.execute(_DETAILS, run).rowcount
         for statement in (*_WORDS, *_UNKNOWN, *_KEYS, *_DIGESTS):
             tx.connection.execute(statement, run * statement.count("?"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from guardrail.errors import ConfigError, Conflict, VerificationFailed
 from guardrail.ledger import schema
@@ -26,7 +26,12 @@ from guardrail.verifier.growing import Head
 from guardrail.verifier.notes import Note, NotVerified, join
 from guardrail.verifier.proofs import Proof
 
-_LOGS: Final = text(select(schema.logs.c.id, schema.logs.c.size).order_by(schema.logs.c.id))
+_LOGS: Final = text(
+    select(schema.logs.c.id, schema.logs.c.size)
+    .where(schema.logs.c.id.not_in(select(schema.pruned.c.log)))
+    .order_by(schema.logs.c.id)
+)
+_PRUNED: Final = text(select(schema.pruned.c.at).where(schema.pruned.c.log == bindparam("log")))
 _AT_ONCE: Final = 1000
 _SIGN: Final = "make one with `guardrail checkpoint`"
 
@@ -83,7 +88,7 @@ def prove(path: Place, log: int, sequence: int, keys: Keys) -> Proof:
         keys: whose signature the checkpoint has to have.
 
     Raises:
-        Conflict: no checkpoint covers such a record.
+        Conflict: no checkpoint covers such a record, or it was pruned.
         LedgerUnavailable: the ledger cannot be read.
         VerificationFailed: the records are not those that were signed.
     """
@@ -120,6 +125,10 @@ def _export(connection: Connection, folder: Path, progress: Callable[[int, int],
 
 def _prove(connection: Connection, note: Note, log: int, sequence: int) -> Proof:
     checkpoint = Checkpoint.parse(note.text)
+    if (row := connection.execute(_PRUNED, (log,)).fetchone()) is not None:
+        raise Conflict(
+            f"the records of log {log} were pruned at {row[0]}", fix="prove one before it is pruned"
+        )
     place = sequence if log == 0 else checkpoint.size - 1  # the last record of heads covers the most
     zero, heads_body = _leaves(connection, 0, checkpoint.size, place)
     heads = (Head(log=0, size=checkpoint.size, root=checkpoint.root), *_heads(heads_body, place))

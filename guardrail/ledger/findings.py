@@ -44,13 +44,36 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """A log whose records were pruned.
+
+    Attributes:
+        log: its number, and
+        month: its month.
+        size: how many records it held.
+        root: hex; of its tree, for ever.
+        at: when that was recorded, RFC 3339.
+        covered: the last checkpoint covers this root.
+        left: how many of the records are still to be deleted: `guardrail prune` goes on with it.
+    """
+
+    log: int
+    month: int
+    size: int
+    root: str
+    at: str
+    covered: bool
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
     """The last checkpoint that the ledger holds.
 
     Attributes:
         size: of log 0: the checkpoint's name.
         at: when it was written down, RFC 3339.
-        records: how many it covers, those of log 0 included.
+        records: how many it covers that were not pruned, those of log 0 included.
         believed: its signature was checked.
         kept: the last one that is kept elsewhere too; 0 = none is, or nobody was asked.
         where: who keeps that one.
@@ -85,6 +108,7 @@ class Verification:
         erased: how many records have none any more, though they commit to one.
         closed: how many could not be opened for want of the key.
         heads: the logs, with the roots that were recomputed.
+        pruned: the logs whose records are gone, as is recorded.
         reached: the last checkpoint; None = there is none.
         faults: the first of every log, then what disagrees with the records; empty = verified.
     """
@@ -94,6 +118,7 @@ class Verification:
     erased: int
     closed: int
     heads: tuple[Head, ...]
+    pruned: tuple[Pruned, ...]
     reached: Reached | None
     faults: tuple[Fault, ...]
 
@@ -109,10 +134,21 @@ class Verification:
             return f"not as written: {self.faults[0]}"
         shown = f"{self.records:,} records, unchanged and complete up to"
         if self.reached is None:
-            return f"{shown} the log heads stored here"
+            return f"{shown} the log heads stored here{self._gone}"
         later = self.records - self.reached.records
         rest = f"; the {later:,} later ones up to the log heads stored here" if later else ""
-        return f"{shown} {self.reached}{rest}"
+        return f"{shown} {self.reached}{rest}{self._gone}"
+
+    @property
+    def _gone(self) -> str:
+        """What was pruned, in words."""
+        alone = [one for one in self.pruned if not one.covered]
+        covered = [one for one in self.pruned if one.covered]
+        return "".join(
+            f"; {sum(one.size for one in some):,} records of {len(some)} {_logs(some)} were pruned, up to {roots}"
+            for some, roots in ((covered, "roots that it covers"), (alone, "roots that no checkpoint covers"))
+            if some
+        )
 
     def require(self) -> None:
         """Raise unless it is verified.
@@ -128,3 +164,7 @@ class Verification:
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
         return {"ok": self.ok, "claim": self.claim, **asdict(self)}
+
+
+def _logs(some: Sequence[Pruned]) -> str:
+    return "log" if len(some) == 1 else "logs"

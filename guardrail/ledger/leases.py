@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, func, select, update
 
 from guardrail.clock import BELIEVED
+from guardrail.errors import LedgerUnavailable
 from guardrail.ledger import schema
 from guardrail.ledger.identity import Identity
 from guardrail.ledger.moments import last_of
@@ -31,6 +32,7 @@ _logs = schema.logs.c
 _BY_ID: Final = loading(schema.logs, "id", 1)
 _OPEN: Final = text(select(schema.logs).where(_logs.closed == bindparam("closed")).order_by(_logs.id))
 _LAST: Final = text(select(func.max(_logs.id)))
+_PRUNED_UP_TO: Final = text(select(func.max(schema.pruned.c.month)))
 _TAKE: Final = updating(
     schema.logs,
     ("fence", "writer", "host", "machine", "pid", "process_started", "lease_until", "closed"),
@@ -136,6 +138,7 @@ def _take(tx: Transaction) -> LogRow:
             taken = log
     lease_until = tx.moment.timestamp() + tx.lease
     if taken is None:
+        _check_month(tx, month)
         number = (tx.connection.execute(_LAST).fetchone()[0] or 0) + 1
         tx.database.begin_month(tx.connection, month)
         taken = LogRow(
@@ -162,6 +165,20 @@ def _take(tx: Transaction) -> LogRow:
 def _is_of_the_past(tx: Transaction, log: LogRow) -> bool:
     last = last_of(tx.connection, log.id, log.month, log.size)
     return last is None or last <= tx.moment
+
+
+def _check_month(tx: Transaction, month: int) -> None:
+    """No log begins in a month that was pruned: what is written there would go with it.
+
+    Raises:
+        LedgerUnavailable: by this machine's clock, one would.
+    """
+    (last,) = tx.connection.execute(_PRUNED_UP_TO).fetchone()
+    if last is not None and month <= last:
+        raise LedgerUnavailable(
+            f"by the clock of this machine it is {month // 100}-{month % 100:02}, and records up to "
+            f"{last // 100}-{last % 100:02} were pruned", fix="set the clock; no tool runs until then",
+        )  # fmt: skip
 
 
 def log_of(row: tuple[Any, ...]) -> LogRow:

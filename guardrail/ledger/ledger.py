@@ -34,6 +34,7 @@ from guardrail.ledger.notes import Remember, RememberAlso
 from guardrail.ledger.observations import Observe
 from guardrail.ledger.outbox import Outbox
 from guardrail.ledger.places import database_at
+from guardrail.ledger.pruning import Pruning
 from guardrail.ledger.queries import Reader
 from guardrail.ledger.stopping import Stops
 from guardrail.ledger.verify import verify
@@ -57,6 +58,7 @@ class Ledger(Answers):
         activations: which policies took whose place.
         erasing: how what was sealed about a run is deleted.
         stops: what would stop a call now: halts, budgets, and a database that takes none.
+        pruning: how the records of months that are over are.
         flights: the calls that this process has in flight, of every guard over this ledger.
         clock: its time.
     """
@@ -67,19 +69,18 @@ class Ledger(Answers):
         key: SealingKey,
         writer: Writer,
         reader: Reader,
-        outbox: Outbox,
-        emissions: Emissions,
         asking: Asking,
         clock: Clock,
     ) -> None:
         """Use `Ledger.open`."""
         self.clock = clock
-        self.outbox = outbox
-        self.emissions = emissions
+        self.outbox = Outbox(database, writer, clock)
+        self.emissions = Emissions(database, writer, key)
         self.flights = Flights()
         self.path = database.place
         self.checkpoints = Checkpoints(database, writer)
         self.erasing = Erasing(database, writer, key)
+        self.pruning = Pruning(database, writer, key, clock)
         self.stops = Stops(database)
         self.activations = Activations(database, writer, key)
         super().__init__(database, key, writer, reader, asking)
@@ -129,8 +130,7 @@ class Ledger(Answers):
         writer = Writer(database, found, lease=lease, clock=time)
         watch(database, writer, time)
         reader = Reader(database, found, writer, time)
-        emissions = Emissions(database, writer, found)
-        return cls(database, found, writer, reader, Outbox(database, writer, time), emissions, asking, time)
+        return cls(database, found, writer, reader, asking, time)
 
     def close(self) -> None:
         """Commit what is buffered and close. Closing twice does nothing.

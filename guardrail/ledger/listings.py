@@ -97,6 +97,7 @@ class ListedLog(Listed):
     Attributes:
         root: hex; the Merkle root over its records.
         held: whether a living writer holds it.
+        pruned: whether its records are gone.
     """
 
     id: int
@@ -108,6 +109,7 @@ class ListedLog(Listed):
     host: str
     pid: int
     lease_until: str
+    pruned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
 
 from guardrail.ledger import schema
+
+if TYPE_CHECKING:
+    from guardrail.ledger.session import Session
 
 _SAYS_NO: Final = """
 CREATE FUNCTION records_are_written_once() RETURNS trigger LANGUAGE plpgsql AS
@@ -45,6 +48,36 @@ BESIDE: Final = (
     "CREATE SEQUENCE commits",
 )
 """What PostgreSQL has beside the tables: insert-only records, a partition for each month, a count of the commits."""
+
+OWNS: Final = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'records'::regclass"
+"""Whether whoever asks may remove the partition of a month."""
+_PARTITION: Final = """
+SELECT c.oid::regclass::text, i.inhdetachpending
+FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.oid = to_regclass('records_{month}')
+"""
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_lock(1735745906, 1)"
+
+
+def end_month(session: Session, month: int) -> None:
+    """Remove the partition of a month, if it is there, without holding anybody up.
+
+    It is detached first, which waits for those who read it and lets others go on; where that was cut off, it is
+    brought to its end.
+
+    Args:
+        session: of a role that owns the tables; no transaction is open, and it is closed afterwards.
+        month: as 202601.
+    """
+    session.run("SET lock_timeout = 0; SET statement_timeout = 0")
+    session.run(_ONE_AT_A_TIME)
+    (found,) = session.run(_PARTITION.format(month=month))
+    if found is None:
+        return
+    part, pending = found
+    if pending is not None:  # else it was detached already
+        how = "FINALIZE" if pending else "CONCURRENTLY"
+        session.run(f"ALTER TABLE records DETACH PARTITION {part} {how}")
+    session.run(f"DROP TABLE {part}")
 
 
 def partitioned() -> MetaData:

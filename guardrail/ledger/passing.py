@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from guardrail.ledger.findings import Fault
 from guardrail.ledger.schema import PLACES
-from guardrail.merkle import HASH_BYTES, pack
+from guardrail.merkle import HASH_BYTES, frontier_root, pack, unpack
 from guardrail.verifier.growing import GrowingTree, Head
 from guardrail.verifier.notes import NotVerified
 
@@ -54,6 +54,13 @@ class PassingLog:
     def blame(self, sequence: int | None, what: str) -> None:
         """Keep the first fault."""
         self.fault = self.fault or Fault(log=self.number, sequence=sequence, what=what)
+
+    def stands_as(self, heads: Sequence[Head], pruned: Head) -> None:
+        """Its records were pruned: see that its row, and what was signed of it since, stay as it stood then."""
+        if (self.size, frontier_root(unpack(self.frontier))) != (pruned.size, pruned.root):
+            self.blame(None, "its row is not as it was pruned")
+        elif heads[-1] != pruned:
+            self.blame(None, "it was signed otherwise than it was pruned")
 
     def end(self) -> None:
         """All of it went by: compare the tree with the one that its row stands for, and with what was signed."""

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from guardrail.errors import LedgerError, LedgerUnavailable
-from guardrail.ledger import complaints
+from guardrail.ledger import complaints, partitions
 from guardrail.ledger.connection import Connection, Deferred, Dialect, Place, Seen, Uncertain, shown
 from guardrail.ledger.listening import CHANNEL, Listener
 from guardrail.ledger.readers import Readers
@@ -40,6 +40,8 @@ _ABOUT: Final = (
     "SELECT current_setting('server_version'), current_setting('fsync'), pg_database_size(current_database()), "
     "extract(epoch FROM clock_timestamp())::float8"
 )
+_STAYS: Final = "LOCK TABLE records IN ACCESS SHARE MODE"
+"""Taken before anything is read: what a prune removes meanwhile is there until this ends."""
 _LONGEST_PAUSE: Final = 0.5
 
 
@@ -54,6 +56,7 @@ def reading_only_postgres(address: str) -> Generator[Connection]:
         session = Session.to(address, within=5.0, reading=True)
         try:
             session.execute("BEGIN")
+            session.execute(_STAYS)
             yield session
         finally:
             session.close()
@@ -211,6 +214,26 @@ class PostgresDatabase:
         connection.execute(
             "INSERT INTO sealed (record, key_id, body) VALUES (?, ?, ?)", (-1, "", os.urandom(size))
         )
+
+    def check_may_prune(self, connection: Connection) -> None:
+        """See `Database`."""
+        if not connection.execute(partitions.OWNS).fetchone()[0]:
+            raise LedgerUnavailable(
+                f"the ledger {self.name} does not let this role remove records",
+                fix="prune as the owner of the tables: `guardrail prune --ledger postgresql://OWNER@…`",
+            )
+
+    def end_month(self, month: int) -> bool:
+        """See `Database`: its partition goes."""
+        try:
+            session = Session.to(self._address, within=self.wait, reading=False)
+            try:
+                partitions.end_month(session, month)
+            finally:
+                session.close()
+        except psycopg.Error as error:
+            raise complaints.translate(error, self.name) from error
+        return True
 
     def ring(self, connection: Connection) -> None:
         """See `Database`."""

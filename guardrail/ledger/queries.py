@@ -50,14 +50,14 @@ _RUN: Final = loading(schema.runs, "id", 1)
 # Within one millisecond a writer's own records still tell which came first.
 _RUNS: Final = text(select(schema.runs).order_by(_runs.started.desc(), _runs.record.desc()))
 _LOGS: Final = text(select(schema.logs).order_by(schema.logs.c.id))
-_ALL_LOGS: Final = text(select(schema.logs.c.id).order_by(schema.logs.c.id))
-_HALTS: Final = text(select(schema.controls).order_by(schema.controls.c.at, schema.controls.c.scope))
-_PLACE: Final = (_records.log, _records.sequence)
-_with_place = select(schema.calls, *_PLACE).join_from(
-    schema.calls, schema.records, _calls.record == _records.id, isouter=True
+_PRUNED: Final = select(schema.pruned.c.log)
+_PRUNED_LOGS: Final = text(_PRUNED)
+_ALL_LOGS: Final = text(
+    select(schema.logs.c.id).where(schema.logs.c.id.not_in(_PRUNED)).order_by(schema.logs.c.id)
 )
-_CALLS_OF: Final = text(_with_place.where(_calls.run == bindparam("run")).order_by(_calls.position))
-_CALL: Final = text(_with_place.where(_calls.key == bindparam("key")))
+_HALTS: Final = text(select(schema.controls).order_by(schema.controls.c.at, schema.controls.c.scope))
+_CALLS_OF: Final = text(select(schema.calls).where(_calls.run == bindparam("run")).order_by(_calls.position))
+_CALL: Final = loading(schema.calls, "key", 1)
 _with_detail = select(
     _records.id, _records.log, _records.sequence, _records.kind, _records.body, _sealed.body
 ).join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
@@ -69,7 +69,9 @@ _stretch = (
 )
 _RECORDS: Final = text(_stretch)
 _RECORDS_OF: Final = text(_stretch.where(_records.run == bindparam("run")))
-_LOGS_OF: Final = text(select(_records.log).where(_records.run == bindparam("run")).distinct())
+_LOGS_OF: Final = text(
+    select(_records.log).where(_records.run == bindparam("run"), _records.log.not_in(_PRUNED)).distinct()
+)
 _APPROVALS: Final = text(select(schema.approvals).order_by(_approvals.requested_at, _approvals.record))
 _APPROVALS_IN: Final = text(
     select(schema.approvals)
@@ -149,7 +151,7 @@ class Reader:
             found = connection.execute(_CALL, (key,)).fetchone()
             if found is None:
                 return None
-            row = CallRow(*found[:-2])
+            row = CallRow(*found)
             state = self._state(row, _logs_of(connection))
             if state == "started":
                 return InFlight(elsewhere=row.key not in self._writer.memory.in_flight)
@@ -239,7 +241,9 @@ class Reader:
             find(connection, number)
             detail = self._detail_of(connection, connection.execute(_ASKED_BY, (number,)).fetchone()[0])
         if "arguments" not in detail:
-            raise Conflict(f"the arguments of approval {number} were erased", fix="reject it")
+            raise Conflict(
+                f"the arguments of approval {number} were erased or pruned", fix="reject it, if it waits"
+            )
         mask = tuple(detail["decision"]["mask"])
         return ApprovalArguments(approval=number, arguments=detail["arguments"], mask=mask)
 
@@ -259,7 +263,9 @@ class Reader:
             find(connection, number)
             detail = self._detail_of(connection, connection.execute(_ASKED_BY, (number,)).fetchone()[0])
         if "given" not in detail:
-            raise Conflict(f"the call of approval {number} was erased", fix="reject it")
+            raise Conflict(
+                f"the call of approval {number} was erased or pruned", fix="reject it, if it waits"
+            )
         return orjson.dumps(detail["given"])
 
     def records(self, run: str | None) -> Iterator[Record]:
@@ -312,12 +318,13 @@ class Reader:
             states = [self._open_state(logs, *row) for row in connection.execute(_OPEN_CALLS).fetchall()]
             about = self._database.about(connection)
             form, seen = revision(self._database, connection), last_moment(connection)
+            pruned = {log for (log,) in connection.execute(_PRUNED_LOGS)}
         return Status(
             path=self._database.name, revision=form or "", **about,
             key_id=self._key.id, key_path=None if self._key.path is None else str(self._key.path),
             records=records, runs=runs, started=states.count("started"), unknown=states.count("unknown"),
-            pending=pending, latest=rfc3339(seen) if seen else "",
-            logs=tuple(self._log(log) for log in logs.values()), halts=halts,
+            pending=pending, halts=halts, latest=rfc3339(seen) if seen else "",
+            logs=tuple(self._log(log, pruned=log.id in pruned) for log in logs.values()),
         )  # fmt: skip
 
     # -- parts ---------------------------------------------------------------------------------------
@@ -336,11 +343,12 @@ class Reader:
         return state if alive else "unknown"
 
     def _call(self, found: tuple[Any, ...], logs: dict[int, LogRow]) -> ListedCall:
-        row = CallRow(*found[:-2])
+        row = CallRow(*found)
+        log, sequence = divmod(row.record, 1 << PLACES)
         return ListedCall(
             key=row.key, reference=f"call_{row.key[:16]}", run=row.run, id=row.call, scope=row.scope,
             agent=row.agent, tool=row.tool, effect=row.effect, started=row.started, state=self._state(row, logs),
-            attempts=row.fence, approval=row.approval or None, log=found[-2], sequence=found[-1],
+            attempts=row.fence, approval=row.approval or None, log=log, sequence=sequence,
         )  # fmt: skip
 
     def _run(self, connection: Connection, row: tuple[Any, ...]) -> ListedRun:
@@ -351,12 +359,12 @@ class Reader:
             task=self._detail_of(connection, record).get("task") or None,
         )  # fmt: skip
 
-    def _log(self, log: LogRow) -> ListedLog:
+    def _log(self, log: LogRow, *, pruned: bool) -> ListedLog:
         until = datetime.fromtimestamp(log.lease_until, UTC)
         return ListedLog(
             id=log.id, month=log.month, size=log.size, root=frontier_root(log.nodes).hex(), closed=bool(log.closed),
             held=is_held(log, self._writer.identity, self._clock()), host=log.host, pid=log.pid,
-            lease_until=rfc3339(until),
+            lease_until=rfc3339(until), pruned=pruned,
         )  # fmt: skip
 
     def _overdue(self, approval: Approval) -> Approval:

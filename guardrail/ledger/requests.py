@@ -36,6 +36,7 @@ from guardrail.ledger import granting, outbox, schema
 from guardrail.ledger.approvals import change, find, latest, move
 from guardrail.ledger.remembered import hold
 from guardrail.ledger.rows import CallRow, RunRow
+from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _SAME: Final = text(
     .limit(1)
 )
 _BODY: Final = text(select(schema.records.c.body).where(schema.records.c.id == bindparam("id")))
+_PRUNED: Final = text(select(schema.pruned.c.log).where(schema.pruned.c.log == bindparam("log")))
 _EDITED: Final = text(select(_approvals.edited).where(_approvals.id == bindparam("id")))
 
 Said = Approval | Pending | Moved | Edited | Stopped | None
@@ -110,7 +112,7 @@ def ask(tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow) -> 
             return _refused(approval, "expired")
         case "pending":
             return Pending(approval=approval)
-        case "approved" if _is_stale(approval, tx.moment):
+        case "approved" if is_stale(approval, tx.moment):
             move(tx, approval, "expired", kind="expired", why="not used in time")
             return _refused(approval, "unused")
         case "approved" | "consumed":
@@ -125,7 +127,10 @@ def _agreed(
     tx: Transaction, write: Admitting, row: CallRow | None, run: RunRow, approval: Approval, *, turn: int
 ) -> Said:
     """What follows from an approval that people have given, used by this call, by another one, or by none yet."""
-    if row is not None and not _is_as_recorded(tx, row):
+    as_recorded = row is None or _is_as_recorded(tx, row)
+    if as_recorded is None:  # nobody can tell any more what their yes was for: they are asked anew
+        return _request(tx, write, row, run, turn=turn)
+    if not as_recorded:
         return _UNRECORDED
     used = approval.state == "consumed"
     goes_on = (
@@ -147,11 +152,15 @@ def _agreed(
     return _request(tx, write, row, run, turn=turn, votes=votes)
 
 
-def _is_as_recorded(tx: Transaction, row: CallRow) -> bool:
-    """Whether a call stands as its last record says: a yes runs it once, whatever somebody writes into its row."""
+def _is_as_recorded(tx: Transaction, row: CallRow) -> bool | None:
+    """Whether a call stands as its last record says: a yes runs it once, whatever somebody writes into its row.
+
+    None: that record was pruned.
+    """
     found = tx.connection.execute(_BODY, (row.record,)).fetchone()
     if found is None:
-        return tx.wrote(row.record)
+        pruned = tx.connection.execute(_PRUNED, (row.record >> PLACES,)).fetchone()
+        return None if pruned else tx.wrote(row.record)
     told: dict[str, Any] = orjson.loads(found[0])
     said = told.get("call"), told.get("state"), told.get("move")
     return said == (row.reference, row.state, row.moves)
@@ -221,7 +230,9 @@ def edited(tx: Transaction, approval: Approval) -> Edited | None:
         return None
     detail = tx.detail(record)
     if detail is None:
-        raise Conflict(f"the changed arguments of approval {approval.id} were erased", fix="call again")
+        raise Conflict(
+            f"the changed arguments of approval {approval.id} were erased or pruned", fix="call again"
+        )
     return Edited(
         approval=approval.id, arguments=detail["arguments"], person=detail["person"], reason=detail["reason"]
     )  # fmt: skip
@@ -323,10 +334,11 @@ def _edit_of(tx: Transaction, write: Admitting) -> tuple[str, str]:
     return ("", "") if told is None else (told.approval, told.person)
 
 
-def _is_stale(approval: Approval, moment: datetime) -> bool:
+def is_stale(approval: Approval, moment: datetime) -> bool:
     """Whether a yes has waited for its call longer than people would have been waited for."""
     said = max(datetime.fromisoformat(vote.at) for vote in approval.votes)
-    left = said + timedelta(seconds=min(item.expires_in for item in approval.asks)) - moment
+    seconds = min((item.expires_in for item in approval.asks), default=0.0)  # its words were pruned: long ago
+    left = said + timedelta(seconds=seconds) - moment
     return left <= timedelta() or said > moment + BELIEVED  # or another clock has dated it
 
 

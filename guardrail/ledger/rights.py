@@ -1,6 +1,6 @@
 """What a role of PostgreSQL may do that an application writes the ledger with: records it may add and read, no more.
 
-The tables belong to another role, which makes them, erases and migrates. Honest programs cannot change a record
+The tables belong to another role, which makes them, erases, prunes and migrates. Honest programs cannot change a record
 anyway, whoever they are: a trigger refuses it. Without these rights nobody can turn that off who has taken over the
 application.
 """
@@ -34,9 +34,10 @@ RIGHTS: Final[Mapping[str, str]] = {
     "tools": "SELECT, INSERT",
     "activations": "SELECT, INSERT",
     "checkpoints": "SELECT, INSERT, UPDATE",
+    "pruned": "SELECT",
     "alembic_version": "SELECT",
 }
-"""Table → what guardrail does with it, without `erase`."""
+"""Table → what guardrail does with it, without `erase` and `prune`."""
 
 
 def granting_to(role: str) -> str:

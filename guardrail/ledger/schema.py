@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """Head of the migrations: a fresh file is created in this form at once."""
 
 metadata: Final = MetaData()
@@ -364,9 +364,23 @@ activations: Final = Table(
     sqlite_strict=True,
 )
 
-INSERT_ONLY: Final = tuple(
-    f"CREATE TRIGGER records_no_{verb.lower()} BEFORE {verb} ON records "
-    "BEGIN SELECT RAISE(ABORT, 'records are written once'); END"
-    for verb in ("UPDATE", "DELETE")
+pruned: Final = Table(
+    "pruned",
+    metadata,
+    _key("log", Integer),
+    _column("month", Integer),
+    _column("size", Integer),
+    _column("record", Integer),  # of log 0, which says so, and how the log ended
+    _column("at", Text),
+    sqlite_strict=True,
 )
-"""Honest programs cannot change a record. Whoever edits the file can; the Merkle logs show that."""
+
+INSERT_ONLY: Final = tuple(
+    f"CREATE TRIGGER records_no_{verb.lower()} BEFORE {verb} ON records {when}"
+    "BEGIN SELECT RAISE(ABORT, 'records are written once'); END"
+    for verb, when in (("UPDATE", ""), ("DELETE", "WHEN OLD.log NOT IN (SELECT log FROM pruned) "))
+)
+"""Honest programs cannot change a record, and delete those of logs only of which log 0 says that they were pruned.
+
+Whoever edits the file can; the Merkle logs show that.
+"""

@@ -15,7 +15,7 @@ from guardrail.ledger.findings import Fault, Reached
 from guardrail.ledger.passing import PassingLog
 from guardrail.ledger.statements import text
 from guardrail.merkle import unpack
-from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, read_record, written_at
+from guardrail.verifier.checkpoints import Checkpoint, Keys, heads_of, pruned_in, read_record, written_at
 from guardrail.verifier.growing import Head
 from guardrail.verifier.notes import Note, NotVerified
 
@@ -86,6 +86,10 @@ class Signed:
         connection: reads the ledger.
         keys: under which its own checkpoints are believed; None = their signatures are not checked.
         kept: checkpoints that others keep, already believed.
+
+    Attributes:
+        covered: log → how it stood at the last checkpoint, once log 0 went by.
+        pruned: log → how it stood when it was pruned, and when that was; likewise.
     """
 
     def __init__(self, connection: Connection, keys: Keys | None, kept: Sequence[Kept]) -> None:
@@ -104,7 +108,9 @@ class Signed:
             Head(log=_ZERO, size=one.size, root=one.root) for one in sorted(every, key=lambda one: one.size)
         ]
         self._last = max((one.size for one in every), default=0)
-        self._at, self._records = "", 0
+        self._at = ""
+        self.covered: dict[int, Head] = {}
+        self.pruned: dict[int, tuple[Head, str]] = {}
 
     def heads(self, log: int) -> Sequence[Head]:
         """How a log stood, by size, once log 0 went by."""
@@ -122,6 +128,7 @@ class Signed:
             try:
                 record = read_record(body, _ZERO, sequence)
                 heads, at = heads_of(record), written_at(record)
+                self.pruned |= {head.log: (head, at) for head in pruned_in(record)}
             except NotVerified as error:
                 zero.blame(error.sequence, error.what)
                 return False
@@ -131,7 +138,7 @@ class Signed:
                     known.append(head)
             if sequence + 1 == self._last:
                 self._at = at
-                self._records = self._last + sum(head.size for head in heads)
+                self.covered = {head.log: head for head in heads}
         return True
 
     def faults(self, logs: Mapping[int, PassingLog]) -> list[Fault]:
@@ -147,14 +154,15 @@ class Signed:
 
     def reached(self) -> Reached | None:
         """The last checkpoint, as far as log 0 went by; None = there is none."""
-        if not self._last or not self._records:
+        if not self._last or not self._at:
             return None
+        records = sum(head.size for log, head in self.covered.items() if log not in self.pruned)
         last = max((one.checkpoint.size for one in self._kept), default=0)
         where = sorted({one.where for one in self._kept if one.checkpoint.size == last})
         return Reached(
             size=self._last,
             at=self._at,
-            records=self._records,
+            records=self._last + records,
             believed=self._believed,
             kept=last,
             where=where,

@@ -257,6 +257,13 @@ class SqliteDatabase:
                 fix="free disk space; no tool runs until then",
             )
 
+    def check_may_prune(self, connection: Connection) -> None:
+        """Nothing: whoever may write the file may."""
+
+    def end_month(self, month: int) -> bool:  # noqa: ARG002
+        """False, likewise."""
+        return False
+
     def ring(self, connection: Connection) -> None:
         """Nothing: SQLite tells nobody."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -21,16 +22,18 @@ from sqlalchemy import bindparam, func, select
 
 from guardrail.errors import VerificationFailed
 from guardrail.ledger import schema
-from guardrail.ledger.agreement import Agreement, says, telling
+from guardrail.ledger.agreement import Agreement
 from guardrail.ledger.connection import Connection, Place
-from guardrail.ledger.findings import Fault, Head, Verification
+from guardrail.ledger.findings import Fault, Head, Pruned, Verification
 from guardrail.ledger.passing import PassingLog
 from guardrail.ledger.places import reading_only
 from guardrail.ledger.schema import PLACES
 from guardrail.ledger.signed import Kept, Signed
 from guardrail.ledger.statements import text
+from guardrail.ledger.told import Told, says, telling
 from guardrail.merkle import HASH_BYTES
 from guardrail.sealing import SealingKey
+from guardrail.verifier import growing as tree
 from guardrail.verifier.checkpoints import Keys
 
 _PAGE: Final = 500
@@ -64,6 +67,10 @@ _UNOWNED: Final = text(
 )
 _HEADS: Final = text(select(_logs.id, _logs.month, _logs.size, _logs.frontier).order_by(_logs.id))
 _COUNT: Final = "SELECT count(*) FROM records"
+_LEFT: Final = text(
+    select(func.count()).where(_records.id >= bindparam("first"), _records.id < bindparam("end"))
+)
+_PRUNED: Final = text(select(schema.pruned.c.log, schema.pruned.c.size))
 _DETAIL: Final = b'"detail":"'
 _FROM, _TO = len(_DETAIL), len(_DETAIL) + 2 * HASH_BYTES
 """Where the commitment stands, counted from there."""
@@ -90,31 +97,114 @@ def verify(
         LedgerUnavailable: it cannot be read.
     """
     with reading_only(path) as connection:
-        return _Verifier(connection, key, Signed(connection, keys, kept)).run(progress)
+        agreement = Agreement(connection)
+        verifier = _Verifier(connection, key, Signed(connection, keys, kept), agreement.take)
+        return verifier.run(agreement, progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What was read of some logs, all of it as it was written.
+
+    Attributes:
+        told: what their records say.
+        gone: run → details that are not there, though records commit to them.
+        details: how many there are.
+        heads: how these logs stand.
+        signed: what was signed over all logs.
+    """
+
+    told: Told
+    gone: Counter[str | None]
+    details: int
+    heads: Sequence[tree.Head]
+    signed: Signed
+
+
+def examine(
+    connection: Connection,
+    logs: Sequence[int],
+    *,
+    key: SealingKey | None,
+    keys: Keys | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Examined:
+    """Check some logs, and log 0, hash by hash; what the tables say is compared with nothing.
+
+    Args:
+        connection: reads everything as of one moment.
+        logs: their numbers.
+        key: opens the sealed details.
+        keys: under which checkpoints are believed.
+        progress: told how many records of how many are checked.
+
+    Raises:
+        VerificationFailed: something is not as it was written.
+    """
+    told = Told()
+
+    def take(first: int, bodies: Sequence[bytes], some: Sequence[tuple[str, bytes]]) -> None:
+        if first >> PLACES:
+            told.take(len(bodies), some)
+
+    signed = Signed(connection, keys, ())
+    return _Verifier(connection, key, signed, take).examine(logs, told, progress)
 
 
 class _Verifier:
-    def __init__(self, connection: Connection, key: SealingKey | None, signed: Signed) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        key: SealingKey | None,
+        signed: Signed,
+        take: Callable[[int, Sequence[bytes], Sequence[tuple[str, bytes]]], None],
+    ) -> None:
         self._connection = connection
         self._key = key
         self._signed = signed
+        self._take = take
         self._logs = {row[0]: PassingLog(*row) for row in connection.execute(_HEADS).fetchall()}
-        self._agreement = Agreement(connection)
         self._details = self._closed = 0
         self._gone: Counter[str | None] = (
             Counter()
         )  # run → details that are not there, though records commit to them
 
-    def run(self, progress: Callable[[int, int], None] | None) -> Verification:
+    def run(self, agreement: Agreement, progress: Callable[[int, int], None] | None) -> Verification:
         (total,) = self._connection.execute(_COUNT).fetchone()
         done = 0
         for log in self._logs.values():  # log 0, which says how the others stood, is the first
+            if log.number in self._signed.pruned:
+                log.stands_as(self._signed.heads(log.number), self._signed.pruned[log.number][0])
+                continue
             log.expect(self._signed.heads(log.number))
             for count in self._check_log(log):
                 done += count
                 if progress is not None:
                     progress(done, total)
-        return self._result(done)
+        return self._result(agreement, done)
+
+    def examine(
+        self, wanted: Sequence[int], told: Told, progress: Callable[[int, int], None] | None
+    ) -> Examined:
+        logs = [self._logs[number] for number in (0, *wanted) if number in self._logs]
+        done, total = 0, sum(log.size for log in logs)
+        for log in logs:
+            log.expect(self._signed.heads(log.number))
+            for count in self._check_log(log):
+                done += count
+                if progress is not None:
+                    progress(done, total)
+            log.end()
+            if log.fault is not None:
+                raise VerificationFailed(
+                    str(log.fault), fix="run `guardrail verify`, and compare with a backup"
+                )
+        if faults := self._signed.faults(self._logs):
+            raise VerificationFailed(str(faults[0]), fix="run `guardrail verify`, and compare with a backup")
+        return Examined(
+            told=told, gone=self._gone, details=self._details + self._closed, signed=self._signed,
+            heads=[tree.Head(log=log.number, size=log.seen, root=log.tree.root) for log in logs if log.number],
+        )  # fmt: skip
 
     def _check_log(self, log: PassingLog) -> Iterator[int]:
         """Page by page; from the first page where something is wrong one by one, to name the record."""
@@ -145,7 +235,7 @@ class _Verifier:
             return 0
         if not log.grow(leaves) or (log.number == 0 and not self._signed.take(log, first, bodies)):
             return 0
-        self._agreement.take(first, bodies, told)
+        self._take(first, bodies, told)
         return count
 
     def _open(
@@ -176,8 +266,9 @@ class _Verifier:
         self._closed += closed
         return True
 
-    def _result(self, done: int) -> Verification:
-        for log in self._logs.values():
+    def _result(self, agreement: Agreement, done: int) -> Verification:
+        whole = [log for log in self._logs.values() if log.number not in self._signed.pruned]
+        for log in whole:
             log.end()
         faults = [log.fault for log in self._logs.values() if log.fault is not None]
         faults += self._signed.faults(self._logs)
@@ -194,20 +285,36 @@ class _Verifier:
             not faults
         ):  # what the records say is only worth comparing where they are the ones that were written
             faults += [
-                Fault(log=log, sequence=place, what=what) for log, place, what in self._disagreements()
+                Fault(log=log, sequence=place, what=what)
+                for log, place, what in self._disagreements(agreement)
             ]
         return Verification(
             records=done, details=self._details, erased=self._gone.total(), closed=self._closed, faults=tuple(faults),
             heads=tuple(
-                Head(log=log.number, month=log.month, size=log.seen, root=log.tree.root.hex())
-                for log in self._logs.values()
+                Head(log=log.number, month=log.month, size=log.seen, root=log.tree.root.hex()) for log in whole
             ),
+            pruned=tuple(self._pruned()),
             reached=self._signed.reached(),
         )  # fmt: skip
 
-    def _disagreements(self) -> Iterator[tuple[int | None, int | None, str]]:
-        yield from self._agreement.disagreements()
-        yield from self._agreement.about_erasing(self._gone)
+    def _pruned(self) -> Iterator[Pruned]:
+        """The logs whose records are gone, or about to go."""
+        for number, (head, at) in sorted(self._signed.pruned.items()):
+            log = self._logs.get(number)
+            if log is not None:
+                span = log.start, log.start + (1 << PLACES)
+                yield Pruned(
+                    log=number, month=log.month, size=head.size, root=head.root.hex(), at=at,
+                    covered=self._signed.covered.get(number) == head,
+                    left=self._connection.execute(_LEFT, span).fetchone()[0],
+                )  # fmt: skip
+
+    def _disagreements(self, agreement: Agreement) -> Iterator[tuple[int | None, int | None, str]]:
+        yield from agreement.disagreements()
+        yield from agreement.about_erasing(self._gone)
+        stored = dict(self._connection.execute(_PRUNED).fetchall())
+        if stored != {log: head.size for log, (head, _) in self._signed.pruned.items()}:
+            yield None, None, "the logs that are listed as pruned are not those of which log 0 says so"
         unowned = self._outside(_UNOWNED)
         if unowned is not None:
             yield None, None, f"a sealed detail belongs to no record (row {unowned})"
@@ -219,7 +326,8 @@ class _Verifier:
             (found,) = self._connection.execute(least, (first, log.start - 1)).fetchone()
             if found is not None:
                 return int(found)
-            first = log.start + (log.seen if width is None else width)
+            whole = log.number not in self._signed.pruned  # else what is left of it may still go
+            first = log.start + (log.seen if width is None and whole else 1 << PLACES)
         (found,) = self._connection.execute(least, (first, _MOST)).fetchone()
         return None if found is None else int(found)
 

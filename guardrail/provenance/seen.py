@@ -50,6 +50,12 @@ class Seen:
         """Take in a source; it is read when somebody asks."""
         self._waiting.append(source)
 
+    def lose(self) -> None:
+        """Some of what was said is kept no more: it vouches for nothing, and anything may come from there."""
+        self._any_untrusted = True
+        self._circles.add(())
+        self._unread.add(("untrusted", ()))
+
     def labels(self, arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
         """Where every text and number among the arguments comes from: JSON pointer → trust, origins, readers, whole.
 

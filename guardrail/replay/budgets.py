@@ -18,7 +18,9 @@ from guardrail.decisions import Reason
 class Budgets:
     """What is and may be spent, by scope."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = True) -> None:
+        """None is spent yet; or, where not all is known that was, who knows how much of those that are for always."""
+        self._whole = whole
         self._spent = Counter[str]()
         self._possible = Counter[str]()
         self._unknown: set[tuple[str, str]] = set()
@@ -33,11 +35,15 @@ class Budgets:
             least = self._spent[item.scope] + wanted[item.scope]
             if least > item.limit:
                 reasons.append(_lacks(item, least))
-            elif _shared(item.scope) in self._unknown or least + self._possible[item.scope] > item.limit:
+            elif self._is_unknown(item.scope) or least + self._possible[item.scope] > item.limit:
                 sure = False
         if reasons:
             return tuple(reasons)
         return () if sure else None
+
+    def _is_unknown(self, scope: str) -> bool:
+        shared = _shared(scope)
+        return shared in self._unknown or (shared[1] == "always" and not self._whole)
 
     def take(self, reservations: Iterable[Reservation]) -> None:
         """A call has taken this."""

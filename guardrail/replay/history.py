@@ -30,6 +30,7 @@ _PAGE_OF_EACH: Final = 50
 """Records that are read of a log at once where all logs are read together."""
 _END: Final = 1 << 62
 _records, _sealed, _logs = schema.records.c, schema.sealed.c, schema.logs.c
+_GONE: Final = select(schema.pruned.c.log)
 _RECORDS: Final = (
     select(_records.id, _records.kind, _records.body, _sealed.key_id, _sealed.body)
     .join_from(schema.records, schema.sealed, _records.id == _sealed.record, isouter=True)
@@ -38,9 +39,11 @@ _RECORDS: Final = (
     .limit(bindparam("page"))
 )
 _ALL: Final = text(_RECORDS)
-_OF_A_RUN: Final = text(_RECORDS.where(_records.run == bindparam("run")))
-_SIZES: Final = text(select(_logs.id, _logs.size).order_by(_logs.id))
+_OF_A_RUN: Final = text(_RECORDS.where(_records.run == bindparam("run"), _records.log.not_in(_GONE)))
+_SIZES: Final = text(select(_logs.id, _logs.size).where(_logs.id.not_in(_GONE)).order_by(_logs.id))
+_PRUNED: Final = text(select(schema.pruned.c.log, schema.pruned.c.month, schema.pruned.c.size))
 _RUNS: Final = text(select(schema.runs.c.id))
+_BEGUN_IN: Final = text(select(schema.runs.c.record).where(schema.runs.c.id == bindparam("id")))
 
 _SWITCHES: Final[frozenset[Kind]] = frozenset({"halted", "unhalted"})
 _OF_RUN: Final = "run:"
@@ -88,6 +91,24 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What is gone of a history.
+
+    Attributes:
+        logs: which logs.
+        records: how many they held.
+        last: up to which month, as 202601.
+    """
+
+    logs: frozenset[int]
+    records: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.records:,} records up to {self.last // 100}-{self.last % 100:02} were pruned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """Where to read, and what of it.
 
@@ -123,6 +144,22 @@ class History:
         """
         with reading_only(self.path) as connection:
             return tuple(run for (run,) in connection.execute(_RUNS).fetchall())
+
+    def pruned(self) -> Pruned | None:
+        """What was recorded before and is gone; None = nothing.
+
+        Raises:
+            LedgerUnavailable: the file cannot be read.
+        """
+        with reading_only(self.path) as connection:
+            rows = connection.execute(_PRUNED).fetchall()
+        if not rows:
+            return None
+        return Pruned(
+            logs=frozenset(log for log, _, _ in rows),
+            records=sum(size for _, _, size in rows),
+            last=max(month for _, month, _ in rows),
+        )
 
     def stretches(self, size: int) -> tuple[Stretch, ...]:
         """All of it, in pieces of `size` places at most; a single run is one piece, which an index finds.
@@ -163,6 +200,17 @@ class Reading:
         self.connection = connection
         self._history = history
         self._key = key
+        self._pruned = {log for log, _, _ in connection.execute(_PRUNED).fetchall()}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that was recorded was pruned."""
+        return not self._pruned
+
+    def lacks_beginning(self, run: str) -> bool:
+        """Whether the beginning of a run was pruned."""
+        row = self.connection.execute(_BEGUN_IN, (run,)).fetchone() if self._pruned else None
+        return row is not None and row[0] >> PLACES in self._pruned
 
     def entries(self, stretch: Stretch, wanted: Wanted) -> Iterator[Entry | None]:
         """The records of a stretch, in its order; those that are not wanted, or from before the moment, as None."""

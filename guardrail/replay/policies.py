@@ -16,6 +16,7 @@ from guardrail.boundaries import Boundaries
 from guardrail.errors import PolicyError
 from guardrail.ledger import schema
 from guardrail.ledger.connection import Connection
+from guardrail.ledger.schema import PLACES
 from guardrail.ledger.statements import text
 from guardrail.opa.stored import StoredOpa
 from guardrail.policy import AllOf, Policy, joined
@@ -27,11 +28,17 @@ _KEPT: Final = 16
 """Policies that are kept; those that were not used for longest are made again."""
 _policies = schema.policies.c
 _BUNDLE: Final = text(
-    select(_policies.bundle, schema.records.c.body)
+    select(_policies.bundle, schema.records.c.body, _policies.record)
     .join_from(schema.policies, schema.records, _policies.record == schema.records.c.id, isouter=True)
     .where(_policies.revision == bindparam("revision"))
 )
 """What is stored of a revision, and the record that says what was."""
+_PRUNED: Final = text(
+    select(schema.records.c.body)
+    .join_from(schema.pruned, schema.records, schema.pruned.c.record == schema.records.c.id)
+    .where(schema.pruned.c.log == bindparam("log"))
+)
+"""The record that says what was in a log that was pruned."""
 
 
 class _Storable(Protocol):
@@ -95,11 +102,21 @@ class Policies:
         row = self._connection.execute(_BUNDLE, (revision,)).fetchone()
         if row is None:
             return Rebuilt(why=f"the policy {revision[:16]} is not stored")
-        stored, record = row
+        stored, record, number = row
         rebuilt = _rebuilt(revision, stored)
-        if not rebuilt.fault and not _is_recorded(revision, stored, record):
+        if record is None:
+            recorded = self._was_recorded(revision, stored, number >> PLACES)
+        else:
+            recorded = _is_recorded(revision, stored, record)
+        if not rebuilt.fault and not recorded:
             return Rebuilt(fault=f"what is stored of the policy {revision[:16]} is not what was recorded")
         return rebuilt
+
+    def _was_recorded(self, revision: str, stored: bytes, log: int) -> bool:
+        """The same where the record was pruned: log 0 keeps what it said."""
+        row = self._connection.execute(_PRUNED, (log,)).fetchone()
+        kept: list[list[str]] = [] if row is None else orjson.loads(row[0])["carried"]["policies"]
+        return [revision, sha256(stored).hexdigest()] in kept
 
 
 @lru_cache(maxsize=_KEPT)

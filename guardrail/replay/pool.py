@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import Final, Literal
 
@@ -62,10 +63,13 @@ def recompute_all(
             progress(done, total)
 
     if engine == "ray":
-        return Recomputation.of(_told(on_ray(history, stretches, processes), passed))
-    if processes == 1 or len(stretches) == 1:
-        return Recomputation.of([recompute(history, stretch, passed) for stretch in stretches])
-    return Recomputation.of(_told(in_processes(history, stretches, processes), passed))
+        found = Recomputation.of(_told(on_ray(history, stretches, processes), passed))
+    elif processes == 1 or len(stretches) == 1:
+        found = Recomputation.of([recompute(history, stretch, passed) for stretch in stretches])
+    else:
+        found = Recomputation.of(_told(in_processes(history, stretches, processes), passed))
+    gone = history.pruned()
+    return found if gone is None else replace(found, pruned=gone.records)
 
 
 def _told(found: Iterator[Recomputation], passed: Progress) -> Iterator[Recomputation]:

@@ -70,6 +70,7 @@ class Recomputation:
         unsaid: why others cannot be recomputed → how many.
         changed: what reads the stored policies today, and did in another version then.
         differences: the records whose decision is another one, in their order.
+        pruned: how many records are gone, and so were not looked at.
     """
 
     records: int = 0
@@ -80,6 +81,7 @@ class Recomputation:
     unsaid: Mapping[str, int] = field(default_factory=dict[str, int])
     changed: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
+    pruned: int = 0
 
     @classmethod
     def of(cls, parts: Iterable[Recomputation]) -> Recomputation:

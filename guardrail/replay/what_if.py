@@ -22,7 +22,7 @@ from guardrail.replay.budgets import Budgets
 from guardrail.replay.candidate import Candidate, Definitions
 from guardrail.replay.driver import Walked
 from guardrail.replay.findings import Because, Finding, Said, becauses
-from guardrail.replay.history import Entry, History
+from guardrail.replay.history import Entry, History, Reading
 from guardrail.replay.recorded import Recorded, decision_in
 from guardrail.replay.reviewing import Reviewing
 from guardrail.replay.runs import Divergence, RunSoFar
@@ -99,7 +99,7 @@ def _walked(
     """Every record once, with what there is to find of it under each candidate."""
     with replace(history, run=None, since="").opened() as reading:
         definitions = Definitions(reading.connection)
-        walks = [_Walk(history, candidate, definitions, agreed) for candidate in candidates]
+        walks = [_Walk(history, candidate, definitions, agreed, reading) for candidate in candidates]
         for entry in reading.in_order(lambda kind, _: kind in _KINDS):
             yield tuple([walk.take(entry) for walk in walks])
 
@@ -121,12 +121,14 @@ class _Running:
 
 class _Walk:
     def __init__(
-        self, history: History, candidate: Candidate, definitions: Definitions, agreed: AbstractSet[str]
-    ) -> None:
+        self, history: History, candidate: Candidate, definitions: Definitions, agreed: AbstractSet[str],
+        reading: Reading,
+    ) -> None:  # fmt: skip
         self._history = history
         self._agreed = agreed
         self._candidate = candidate
-        self._budgets = Budgets()
+        self._reading = reading
+        self._budgets = Budgets(whole=reading.is_whole)
         self._admitting = Admitting(candidate, self._budgets, definitions)
         self._reviewing = Reviewing(candidate)
         self._runs: dict[str, RunSoFar] = {}
@@ -135,7 +137,7 @@ class _Walk:
 
     def take(self, entry: Entry) -> Finding | None:
         """Take the next record."""
-        run = self._runs.setdefault(entry.fields["run"], RunSoFar())
+        run = self._runs.get(entry.fields["run"]) or self._begin(entry.fields["run"])
         if entry.kind in _TURNS:
             finding = self._turn(entry, run)
         elif entry.kind == "settled":
@@ -149,6 +151,13 @@ class _Walk:
         ):  # nothing is said of this call any more, or it is decided anew
             self._hidden.pop(entry.fields["call"], None)
         return finding
+
+    def _begin(self, name: str) -> RunSoFar:
+        """A run that is met for the first time; nobody can follow one whose beginning was pruned."""
+        run = self._runs[name] = RunSoFar()
+        if self._reading.lacks_beginning(name):
+            run.diverged = Divergence(then="unsure", why="the beginning of its run was pruned")
+        return run
 
     def _other(self, entry: Entry, run: RunSoFar) -> None:
         if entry.kind == "resolved":

@@ -16,8 +16,8 @@ from .growing import Head
 from .notes import Note, NotVerified, PublicKey, decode64, encode64
 from .trees import HASH_BYTES
 
-KIND: Final = "checkpoint"
-"""Kind of the records in log 0."""
+KINDS: Final = ("checkpoint", "pruned")
+"""Kinds of the records in log 0: how all logs stood; and the same, with logs among them whose records go."""
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
@@ -144,7 +144,7 @@ def heads_of(record: dict[str, Any]) -> tuple[Head, ...]:
         NotVerified: it is another kind of record.
     """
     place = {"log": record.get("log"), "sequence": record.get("sequence")}
-    if record.get("kind") != KIND or place["log"] != 0:
+    if record.get("kind") not in KINDS or place["log"] != 0:
         raise NotVerified("it is not a record of heads", **place)
     try:
         heads = tuple(
@@ -156,6 +156,21 @@ def heads_of(record: dict[str, Any]) -> tuple[Head, ...]:
     if heads_as_json(heads) != record["heads"] or any(len(head.root) != HASH_BYTES for head in heads):
         raise NotVerified("its heads are not of the form", **place)
     return heads
+
+
+def pruned_in(record: dict[str, Any]) -> tuple[Head, ...]:
+    """The logs of which a record of log 0 says that they were pruned, as they stood then for ever.
+
+    Raises:
+        NotVerified: it is another kind of record, or prunes what is no whole log.
+    """
+    heads = {head.log: head for head in heads_of(record)}
+    if record["kind"] != "pruned":
+        return ()
+    named: Any = record.get("pruned")
+    if not isinstance(named, list) or not all(isinstance(log, int) and log in heads for log in named):  # pyright: ignore[reportUnknownVariableType]
+        raise NotVerified("it prunes what is no log", log=0, sequence=record.get("sequence"))
+    return tuple(heads[log] for log in cast("list[int]", named))
 
 
 def _no_number(name: str) -> Any:

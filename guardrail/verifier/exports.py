@@ -6,6 +6,9 @@
 
 Every log is read once, line by line, and its tree compared at every size of which a checkpoint says the root.
 What stands behind the last of them is counted, and said to be out of reach.
+
+A log may be missing where a signed record of log 0 says that it was pruned, and how it stood: nothing has changed that
+since. What it held nobody can tell from the export.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .checkpoints import Checkpoint, Keys, heads_of, read_record, written_at
+from .checkpoints import Checkpoint, Keys, heads_of, pruned_in, read_record, written_at
 from .growing import GrowingTree, Head
 from .notes import Note, NotVerified, read, split
 from .trees import leaf_hash
@@ -40,7 +43,8 @@ class Report:
         checkpoint: the last one, up to which everything else is said; None = there is none.
         signed: sizes of all the checkpoints that were compared, those from elsewhere included.
         at: when its record was written, as that says.
-        records: how many records it covers.
+        records: how many records it covers, and that are here.
+        pruned: logs that it covers and that were pruned: log → how many records it held.
         beyond: what is out of its reach: file → how many records.
         strangers: files that no checkpoint speaks of, and that were not looked at.
         faults: what is not as it was signed; empty = verified.
@@ -50,6 +54,7 @@ class Report:
     signed: tuple[int, ...] = ()
     at: str = ""
     records: int = 0
+    pruned: dict[int, int] = field(default_factory=dict[int, int])
     beyond: dict[str, int] = field(default_factory=dict[str, int])
     strangers: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list[str])
@@ -68,8 +73,15 @@ class Report:
             return "nothing is shown: there is no signed checkpoint"
         return (
             f"{self.records:,} records, unchanged and complete up to checkpoint {self.checkpoint.size} of "
-            f"{self.checkpoint.origin}, {self.at}"
+            f"{self.checkpoint.origin}, {self.at}{self._gone}"
         )
+
+    @property
+    def _gone(self) -> str:
+        """What was pruned, in words."""
+        if not self.pruned:
+            return ""
+        return f"; {sum(self.pruned.values()):,} of {len(self.pruned)} logs were pruned, up to roots that it covers"
 
 
 def verify_export(folder: Path, keys: Keys, kept: Iterable[Note] = ()) -> Report:
@@ -112,19 +124,26 @@ def _check(folder: Path, signed: list[Checkpoint], report: Report) -> None:
     last = signed[-1]
     first = _Log(folder, 0, [Head(log=0, size=item.size, root=item.root) for item in signed])
     heads: dict[int, list[Head]] = {}
+    pruned: dict[int, Head] = {}
     for fields in first.records():
+        pruned |= {head.log: head for head in pruned_in(fields)}
         for head in heads_of(fields):
             known = heads.setdefault(head.log, [])
             if known[-1:] != [head]:
                 known.append(head)
         report.at = written_at(fields)
-    logs = [first, *(_Log(folder, log, heads[log]) for log in sorted(heads))]
+    for number, head in pruned.items():
+        if heads[number][-1] != head:
+            raise NotVerified("it has changed since it was pruned", log=number)
+    gone = {number for number in pruned if not (folder / log_file(number)).exists()}
+    logs = [first, *(_Log(folder, log, heads[log]) for log in sorted(heads) if log not in gone)]
     for log in logs[1:]:
         for _ in log.records():
             pass
     report.checkpoint = last
     report.signed = tuple(item.size for item in signed)
     report.records = sum(log.tree.size for log in logs)
+    report.pruned = {number: pruned[number].size for number in sorted(gone)}
     report.beyond = {log.path.name: log.beyond for log in logs if log.beyond}
     known_files = {CHECKPOINTS, *(log.path.name for log in logs)}
     report.strangers = tuple(sorted(path.name for path in folder.iterdir() if path.name not in known_files))

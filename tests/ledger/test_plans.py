@@ -15,12 +15,13 @@ import guardrail.ledger
 from guardrail.ledger import Ledger
 from guardrail.ledger.sqlite import driver
 
-_SMALL = {"logs", "controls", "checkpoints", "policies", "activations", "tools", "CONSTANT"}
+_SMALL = {"logs", "controls", "checkpoints", "policies", "activations", "pruned", "tools", "CONSTANT"}
 """What is scanned here does not grow with the calls."""
 _READS_ALL = {
-    "agreement", "bodies", "emissions", "erasing", "exporting", "queries", "remembered", "verify",
+    "agreement", "bodies", "carried", "emissions", "erasing", "exporting", "holding", "pruning", "queries",
+    "remembered", "verify",
 }  # fmt: skip
-"""Modules that list, verify or erase: they read everything, and no call waits for them."""
+"""Modules that list, verify, erase or prune: they read everything, and no call waits for them."""
 
 
 _POSTGRES = {"partitions", "postgres", "rights", "session"}

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import guardrail.ledger.verify
 from guardrail.errors import LedgerUnavailable, VerificationFailed
 from guardrail.ledger import Ledger
-from guardrail.ledger.agreement import telling
 from guardrail.ledger.connection import Place
 from guardrail.ledger.sqlite import driver
+from guardrail.ledger.told import telling
 from guardrail.ledger.verify import Verification, verify
 from guardrail.merkle import leaf_hash, pack, push, root
 from guardrail.records import encode
@@ -510,5 +510,5 @@ def test_the_verifier_imports_nothing_that_writes() -> None:
         open_ends += ours - reached
     assert reached == {
         "agreement", "codes", "connection", "findings", "passing", "places", "readers", "schema", "signed", "sqlite",
-        "statements", "verify",
+        "statements", "told", "verify",
     }  # fmt: skip

@@ -14,6 +14,16 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+LOSES = {
+    "arguments that people have changed": "SELECT count(*) FROM approvals WHERE edits != '' OR edited != 0",
+    "answers without the arguments opened": "SELECT count(*) FROM votes WHERE opened = 0",
+    "scopes that are remembered": "SELECT count(*) FROM remembered",
+    "calls that wait with the request of another one, or have had several": (
+        "SELECT count(*) FROM proposals WHERE turn > 1 OR withdrawn = 1 "
+        "OR NOT EXISTS (SELECT 1 FROM approvals WHERE id = proposals.approval AND approvals.key = proposals.key)"
+    ),
+}
+
 
 def upgrade() -> None:
     """Add the columns and tables; what was asked before waits as it did."""
@@ -48,6 +58,15 @@ def upgrade() -> None:
     op.create_index(
         "remembered_tool", "remembered", ["tool_digest"], sqlite_where=sa.text("forgotten_by = ''")
     )
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for table in ("remembered", "proposals"):
+        op.drop_table(table)
+    op.drop_column("votes", "opened")
+    for name in ("edited", "edited_by", "edits"):
+        op.drop_column("approvals", name)
 
 
 def _text(*names: str) -> list[sa.Column[str]]:

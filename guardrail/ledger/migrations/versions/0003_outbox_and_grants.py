@@ -14,6 +14,11 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+LOSES = {
+    "messages to channels": "SELECT count(*) FROM outbox",
+    "signed grants": "SELECT count(*) FROM grants",
+}
+
 
 def upgrade() -> None:
     """Create both tables."""
@@ -41,6 +46,12 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         sqlite_strict=True,
     )
+
+
+def downgrade() -> None:
+    """Drop both."""
+    for table in ("grants", "outbox"):
+        op.drop_table(table)
 
 
 def _real(*names: str) -> list[sa.Column[float]]:

@@ -14,7 +14,14 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+LOSES = {"counts of what runs were told": "SELECT count(*) FROM runs WHERE sources != 0"}
+
 
 def upgrade() -> None:
     """Add the count; runs from before have none."""
     op.add_column("runs", sa.Column("sources", sa.Integer(), nullable=False, server_default=sa.text("0")))
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_column("runs", "sources")

@@ -14,6 +14,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+LOSES = {"looks at packages": "SELECT count(*) FROM observations"}
+
 
 def upgrade() -> None:
     """Create the table."""
@@ -28,3 +30,8 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         sqlite_strict=True,
     )
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_table("observations")

@@ -14,6 +14,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+LOSES = {"signed checkpoints": "SELECT count(*) FROM checkpoints"}
+
 
 def upgrade() -> None:
     """Create the table."""
@@ -26,3 +28,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("size"),
         sqlite_strict=True,
     )
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_table("checkpoints")

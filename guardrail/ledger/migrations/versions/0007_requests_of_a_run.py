@@ -13,6 +13,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+LOSES: dict[str, str] = {}
+
 
 def upgrade() -> None:
     """Create the index."""

@@ -16,6 +16,8 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+LOSES = {"activations of policies": "SELECT count(*) FROM activations"}
+
 
 def upgrade() -> None:
     """Create the table."""
