@@ -103,7 +103,7 @@ lock: $(READY) ## resolve the lock files anew (needs uv)
 	  -c requirements.lock --extra ray --extra export --extra langgraph --extra serve --extra slack --group dev pyproject.toml \
 	  -o tests/replay/requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	  -c requirements.lock --extra opa --extra otel --extra serve --extra slack pyproject.toml -o examples/deploy/requirements.lock
+	  -c requirements.lock --extra opa --extra otel --extra postgres --extra serve --extra slack pyproject.toml -o examples/deploy/requirements.lock
 
 clean: ## everything that can be made again
 	rm -rf $(VENV) $(DOJO) $(VALIDATORS) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
