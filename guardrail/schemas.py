@@ -13,6 +13,7 @@ import referencing.exceptions
 from pydantic import ValidationError
 from referencing.jsonschema import EMPTY_REGISTRY
 
+from guardrail.bounded import MOST, TooMuch, Unusable, bounded, check_patterns, counted
 from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.pointers import of_argument, tokens
@@ -50,24 +51,41 @@ def _untitled(node: Any, *, names: bool = False) -> Any:
 def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Validate arguments against a JSON Schema and fill in its top-level defaults.
 
-    Nothing is fetched for it: what a schema refers to is in itself.
+    Nothing is fetched for it: what a schema refers to is in itself. It takes bounded time, whoever wrote the schema.
 
     Raises:
-        InvalidTool: the schema itself is no JSON Schema, or refers to something else.
-        InvalidArguments: the arguments do not validate; the message names the first fault and where it is.
+        InvalidTool: the schema itself is no JSON Schema, refers to something else, or has a pattern that cannot be
+            matched in bounded time.
+        InvalidArguments: the arguments do not validate; the message names the first fault and where it is. Or to find
+            that out takes too long.
     """
     if not isinstance(schema.get("$schema", ""), str):
         raise InvalidTool(f'the schema of {name} is no JSON Schema: its "$schema" is no text')
     kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(dict(schema))
+        with counted():
+            for fault in bounded(kind)(kind.META_SCHEMA).iter_errors(dict(schema)):
+                raise jsonschema.SchemaError.create_from(fault)
+            check_patterns(schema)
         filled: dict[str, Any] = {
             key: cast("dict[str, Any]", part)["default"]
             for key, part in cast("dict[str, object]", schema.get("properties", {})).items()
             if isinstance(part, dict) and "default" in part  # a property may be `true` or `false`
         }
         filled |= arguments
-        fault = next(iter(kind(dict(schema), registry=EMPTY_REGISTRY).iter_errors(filled)), None)
+        with counted():
+            checked = bounded(kind)(dict(schema), registry=EMPTY_REGISTRY)
+            fault = next(iter(checked.iter_errors(filled)), None)
+    except Unusable as error:
+        raise InvalidTool(
+            f"the schema of {name} has a pattern that cannot be matched in bounded time: {error}",
+            fix="write it without look-around and back references, and not too large",
+        ) from error
+    except TooMuch as error:
+        raise InvalidArguments(
+            f"{name}: to validate these arguments takes more than {MOST:,} steps",
+            fix="pass less, or let the tool have a simpler schema",
+        ) from error
     except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
         raise InvalidTool(f"the schema of {name} is no JSON Schema: {error}") from error
     except RecursionError as error:
