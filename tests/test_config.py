@@ -54,7 +54,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path):
         "mode": "enforce",
         "outcome": "durable",
         "strict": False,
-        "ledger": {"path": "guardrail.db", "key": "guardrail.key", "lease": 30.0},
+        "ledger": {"path": "guardrail.db", "key": "guardrail.key", "lease": 30.0, "retention": None},
         "policies": {
             "shipped": False,
             "packs": None,
