@@ -240,6 +240,17 @@ def test_what_the_tables_still_say_is_compared_with_what_log_0_has_kept(
     assert said in faults(path)[0]
 
 
+def test_whoever_removes_a_log_by_hand_and_lists_it_as_pruned_is_found_out(
+    ledger: Ledger, path: Place, clock: Clock
+):
+    january(ledger, clock)
+    signed(ledger)
+    size = rows(path, "size FROM logs WHERE id = 1")
+    tamper(path, "DELETE FROM records WHERE log = 1")
+    tamper(path, f"INSERT INTO pruned VALUES (1, 202601, {size}, 0, '2026-08-15T12:00:00.000Z')")
+    assert faults(path)[0] == f"the end of the log is missing: it holds {size} records"
+
+
 def test_what_no_checkpoint_covers_goes_only_where_somebody_says_so(
     ledger: Ledger, path: Place, clock: Clock
 ):
