@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
+import socket
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -335,11 +334,18 @@ def _log_key(path: Path | None, log: str, output: Output) -> None:
 
 
 def _until_stopped() -> None:
-    stop = threading.Event()
+    """Block until SIGTERM or SIGINT.
 
-    def told(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-    stop.wait()
+    A lock would be simpler, and now and then it never wakes: the system may hand the signal to another thread. Python
+    writes to the wakeup descriptor from whichever thread it is (`signal.set_wakeup_fd`).
+    """
+    woken, wakes = socket.socketpair()
+    with woken, wakes:
+        wakes.setblocking(False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _, __: None)
+        before = signal.set_wakeup_fd(wakes.fileno())
+        try:
+            woken.recv(1)
+        finally:
+            signal.set_wakeup_fd(before)

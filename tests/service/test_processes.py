@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -201,14 +202,43 @@ def test_where_grants_are_required_the_graph_goes_on_beside_the_agents_and_not_b
     assert service.stop() == 0
 
 
+@contextmanager
+def watching(deployment: Deployment, path: Path | None = None) -> Generator[subprocess.Popen[bytes]]:
+    """`guardrail resume --watch`, killed at the end if it has not ended by then."""
+    command = [sys.executable, "-m", "guardrail.cli", "resume", "--watch"]
+    with subprocess.Popen(command, cwd=deployment.folder, env=environment(path)) as watcher:
+        try:
+            yield watcher
+        finally:
+            watcher.kill()
+
+
 def test_a_watcher_resumes_as_decisions_come(deployment: Deployment) -> None:
     requests = suspended(deployment, grants=True)
     service = deployment.serve(path=ROOT)
-    command = [sys.executable, "-m", "guardrail.cli", "resume", "--watch"]
-    with subprocess.Popen(command, cwd=deployment.folder, env=environment(ROOT)) as watcher:
+    with watching(deployment, ROOT) as watcher:
         with service.client(deployment.token("ben")) as client:
             for number in requests:
                 client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
         comes_to(deployment, "1", "2")
         watcher.terminate()
         assert watcher.wait(30) == 0
+
+
+STOPPING = """
+import signal, threading
+
+def resume(approval):
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+"""
+
+
+def test_a_watcher_stops_whichever_of_its_threads_the_signal_comes_to(deployment: Deployment) -> None:
+    (deployment.folder / "stopping.py").write_text(STOPPING)
+    deployment.configure(CONFIG + '[resume]\ncallable = "stopping:resume"\n', grants=True)
+    number = deployment.ask()
+    service = deployment.serve()
+    with service.client(deployment.token("ben")) as client:
+        assert client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"}).status_code == 200
+    with watching(deployment) as watcher:
+        assert watcher.wait(60) == 0
