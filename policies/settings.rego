@@ -1,3 +1,6 @@
+# Rules name a setting by its whole path (data.guardrail.settings.hosts): through an import of this package the embedded
+# engine evaluates every rule in it, which took as long as everything else that the shipped rules do.
+
 # METADATA
 # title: Settings
 # description: >-

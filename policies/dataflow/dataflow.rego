@@ -9,11 +9,9 @@
 # scope: package
 package guardrail.rules.dataflow
 
-import data.guardrail.dataflow
 import data.guardrail.hosts
 import data.guardrail.provenance
 import data.guardrail.recipients
-import data.guardrail.settings
 import data.guardrail.vouching
 
 # METADATA
@@ -26,7 +24,7 @@ allow contains {
 	"message": "the user's own words and trusted outputs vouch for what the call does",
 } if {
 	not input.tool.effect in {"read", "write"}
-	provenance.unattended
+	data.guardrail.provenance.unattended
 	input.point == "action"
 }
 
@@ -35,12 +33,12 @@ allow contains {
 # custom:
 #   rule: dataflow.recipient
 #   atlas: [AML.T0051.001, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.recipient",
 	"message": sprintf("%s came from %s", [recipient.value, recipient.source]),
 	"fix": "ask the user whom it should go to, or find it with a tool that is trusted",
 }) if {
-	dataflow.strangers == "ask"
+	data.guardrail.dataflow.strangers == "ask"
 	some recipient in strangers
 }
 
@@ -54,7 +52,7 @@ deny contains {
 	"message": sprintf("%s came from %s", [recipient.value, recipient.source]),
 	"fix": "ask the user whom it should go to, or find it with a tool that is trusted",
 } if {
-	dataflow.strangers != "ask"
+	data.guardrail.dataflow.strangers != "ask"
 	some recipient in strangers
 }
 
@@ -63,12 +61,12 @@ deny contains {
 # custom:
 #   rule: dataflow.url
 #   atlas: [AML.T0051.001, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.url",
 	"message": sprintf("the URL of %s came from %s", [place.host, place.source]),
 	"fix": "use a URL as the user gave it, or a host that the owner has listed under settings.hosts",
 }) if {
-	dataflow.strangers == "ask"
+	data.guardrail.dataflow.strangers == "ask"
 	some place in places
 }
 
@@ -82,7 +80,7 @@ deny contains {
 	"message": sprintf("the URL of %s came from %s", [place.host, place.source]),
 	"fix": "use a URL as the user gave it, or a host that the owner has listed under settings.hosts",
 } if {
-	dataflow.strangers != "ask"
+	data.guardrail.dataflow.strangers != "ask"
 	some place in places
 }
 
@@ -91,13 +89,13 @@ deny contains {
 # custom:
 #   rule: dataflow.irreversible
 #   atlas: [AML.T0051.001, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.irreversible",
 	"message": sprintf("%s came from an untrusted output", [argument]),
 	"fix": "take the value from the user's words or from a trusted tool, or ask the user",
 }) if {
 	not input.tool.effect in {"read", "write"}
-	some argument in vouching.foreign
+	some argument in data.guardrail.vouching.foreign
 	input.point == "action"
 }
 
@@ -107,7 +105,7 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: dataflow.orders
 #   atlas: [AML.T0051.001]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.orders",
 	"message": sprintf("%s came from an untrusted output, and nothing in the call is the user's", [argument]),
 	"fix": "write what the user asked for, or ask the user",
@@ -131,7 +129,7 @@ is_anchored if {
 # custom:
 #   rule: dataflow.link
 #   atlas: [AML.T0051.001, AML.T0052]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.link",
 	"message": sprintf("%s links to %s, out of an untrusted output", [content.argument, link.host]),
 	"fix": "leave the link out, or ask the user",
@@ -149,15 +147,15 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: dataflow.quotes
 #   atlas: [AML.T0051.001, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.quotes",
 	"message": sprintf("%s quotes an untrusted output, and the user did not name %s", [argument, recipient.value]),
 	"fix": "write it in your own words, or ask the user",
 }) if {
 	some recipient in input.facts.recipients
 	provenance.trust(recipient.argument) != "user"
-	not recipients.among(recipient, dataflow.recipients)
-	some argument in vouching.quoting
+	not recipients.among(recipient, data.guardrail.dataflow.recipients)
+	some argument in data.guardrail.vouching.quoting
 	input.point == "action"
 }
 
@@ -173,7 +171,7 @@ deny contains {
 	]),
 	"fix": "leave it out, or send it to somebody who may read it",
 } if {
-	dataflow.readers != "ask"
+	data.guardrail.dataflow.readers != "ask"
 	some leak in leaks
 }
 
@@ -182,14 +180,14 @@ deny contains {
 # custom:
 #   rule: dataflow.readers
 #   atlas: [AML.T0057, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.readers",
 	"message": sprintf("%s may be read by %s only, and would go to %s", [
 		leak.argument, leak.readers, leak.to,
 	]),
 	"fix": "leave it out, or send it to somebody who may read it",
 }) if {
-	dataflow.readers == "ask"
+	data.guardrail.dataflow.readers == "ask"
 	some leak in leaks
 }
 
@@ -198,12 +196,12 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: dataflow.secret
 #   atlas: [AML.T0057, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "dataflow.secret",
 	"message": sprintf("the run has seen a secret, and the call reaches %s", [name]),
 	"fix": "reach those whom the user named or the owner has listed, or ask the user",
 }) if {
-	dataflow.secrets == "ask"
+	data.guardrail.dataflow.secrets == "ask"
 	"secret" in input.labels.run
 	some name in unnamed
 }
@@ -218,7 +216,7 @@ deny contains {
 	"message": sprintf("the run has seen a secret, and the call reaches %s", [name]),
 	"fix": "reach those whom the user named or the owner has listed, or ask the user",
 } if {
-	dataflow.secrets != "ask"
+	data.guardrail.dataflow.secrets != "ask"
 	"secret" in input.labels.run
 	some name in unnamed
 }
@@ -226,7 +224,7 @@ deny contains {
 strangers contains {"value": recipient.value, "source": source(recipient.argument)} if {
 	some recipient in input.facts.recipients
 	not provenance.vouched(recipient.argument)
-	not recipients.among(recipient, dataflow.recipients)
+	not recipients.among(recipient, data.guardrail.dataflow.recipients)
 	input.point == "action"
 }
 
@@ -240,15 +238,15 @@ places contains {"host": url.host, "source": source(url.argument)} if {
 
 # A link is followed where a tool reads it letter by letter as an untrusted output had it.
 is_followed(argument) if {
-	dataflow.links == "follow"
+	data.guardrail.dataflow.links == "follow"
 	input.tool.effect == "read"
 	provenance.trust(argument) == "untrusted"
 	provenance.whole(argument)
 }
 
-is_listed(host) if hosts.listed(host, settings.hosts)
+is_listed(host) if hosts.listed(host, data.guardrail.settings.hosts)
 
-is_listed(host) if hosts.listed(host, settings.private_hosts)
+is_listed(host) if hosts.listed(host, data.guardrail.settings.private_hosts)
 
 source(argument) := "an untrusted output" if provenance.trust(argument) == "untrusted"
 
@@ -275,7 +273,7 @@ leaks contains {"argument": argument, "readers": concat(", ", readers), "to": ur
 unnamed contains recipient.value if {
 	some recipient in input.facts.recipients
 	provenance.trust(recipient.argument) != "user"
-	not recipients.among(recipient, dataflow.recipients)
+	not recipients.among(recipient, data.guardrail.dataflow.recipients)
 	input.point == "action"
 }
 

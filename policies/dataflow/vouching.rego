@@ -6,7 +6,6 @@
 # scope: package
 package guardrail.vouching
 
-import data.guardrail.dataflow
 import data.guardrail.provenance
 
 # METADATA
@@ -98,7 +97,7 @@ quoting contains argument if {
 #   All that decides what is done is vouched for; where nothing says what an argument decides, every leaf is. Nothing but free
 #   words comes out of an untrusted output, and those only where the user named who gets them.
 unattended if {
-	dataflow.vouched == "allow"
+	data.guardrail.dataflow.vouched == "allow"
 	some argument, _ in input.labels.arguments
 	not argument in contents
 	settled(argument)

@@ -9,9 +9,7 @@
 # scope: package
 package guardrail.rules.delegation
 
-import data.guardrail.delegation
 import data.guardrail.provenance
-import data.guardrail.settings
 
 # METADATA
 # title: A chain that is too deep is refused
@@ -52,7 +50,7 @@ deny contains {
 	"message": sprintf("%s are to be kept apart", [concat(" and ", together)]),
 	"fix": "let an agent make the call that has nothing to do with the other one",
 } if {
-	some names in delegation.apart
+	some names in data.guardrail.delegation.apart
 	together := {name | some name in names} & {agent | some agent in input.agent.chain}
 	count(together) > 1
 	input.point == "action"
@@ -63,14 +61,14 @@ deny contains {
 # custom:
 #   rule: delegation.irreversible
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "delegation.irreversible",
 	"message": sprintf("%s does what cannot be undone on behalf of another agent", [input.agent.id]),
 	"fix": "let the user's own agent make the call; the owner can list this one under settings.delegation.trusted",
 }) if {
 	count(input.agent.chain) > 1
 	not input.tool.effect in {"read", "write"}
-	not input.agent.id in delegation.trusted
+	not input.agent.id in data.guardrail.delegation.trusted
 	input.point == "action"
 }
 
@@ -79,18 +77,18 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: delegation.orders
 #   atlas: [AML.T0051.001]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "delegation.orders",
 	"message": sprintf("%s hands on words that came out of an untrusted output", [argument]),
 	"fix": "say in your own words what is to be done, as the user asked for it",
 }) if {
-	sprintf("%s/%s", [input.tool.server, input.tool.name]) in delegation.tools
+	sprintf("%s/%s", [input.tool.server, input.tool.name]) in data.guardrail.delegation.tools
 	some argument, _ in input.labels.arguments
 	provenance.trust(argument) == "untrusted"
 	input.point == "action"
 }
 
 shallow if {
-	is_number(delegation.depth)
-	count(input.agent.chain) <= delegation.depth + 1
+	is_number(data.guardrail.delegation.depth)
+	count(input.agent.chain) <= data.guardrail.delegation.depth + 1
 }

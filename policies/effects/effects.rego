@@ -9,8 +9,6 @@
 package guardrail.rules.effects
 
 import data.guardrail.hosts
-import data.guardrail.provenance
-import data.guardrail.settings
 
 # METADATA
 # title: Reading is allowed
@@ -44,7 +42,7 @@ allow contains {
 # custom:
 #   rule: effects.outward
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "effects.outward",
 	"message": sprintf("the tool writes to %s", [concat(", ", outside)]),
 	"fix": "write to a host that the owner has listed under settings.hosts",
@@ -59,19 +57,19 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: effects.irreversible
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "effects.irreversible",
 	"message": "the tool does what cannot be undone",
 	"fix": "use a tool that reads or that can be undone",
 }) if {
 	not input.tool.effect in {"read", "write"}
-	not provenance.unattended
+	not data.guardrail.provenance.unattended
 	input.point == "action"
 }
 
 outside contains url.host if {
 	input.tool.effect == "write"
 	some url in input.facts.urls
-	not hosts.listed(url.host, settings.hosts)
-	not hosts.listed(url.host, settings.private_hosts)
+	not hosts.listed(url.host, data.guardrail.settings.hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }

@@ -10,7 +10,6 @@
 package guardrail.rules.egress
 
 import data.guardrail.hosts
-import data.guardrail.settings
 
 # METADATA
 # title: No private, loopback, link-local, metadata or reserved address
@@ -75,13 +74,13 @@ deny contains {
 # custom:
 #   rule: egress.stranger
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "egress.stranger",
 	"message": sprintf("%s is not a listed host", [host]),
 	"fix": "use a host that the owner has listed under settings.hosts",
 }) if {
 	some host in strangers
-	settings.strangers == "ask"
+	data.guardrail.settings.strangers == "ask"
 	input.point == "action"
 }
 
@@ -96,28 +95,28 @@ deny contains {
 	"fix": "use a host that the owner has listed under settings.hosts",
 } if {
 	some host in strangers
-	settings.strangers != "ask"
+	data.guardrail.settings.strangers != "ask"
 	input.point == "action"
 }
 
 strangers contains url.host if {
 	some url in input.facts.urls
-	count(settings.hosts) > 0
-	not hosts.listed(url.host, settings.hosts)
-	not hosts.listed(url.host, settings.private_hosts)
+	count(data.guardrail.settings.hosts) > 0
+	not hosts.listed(url.host, data.guardrail.settings.hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }
 
 # Places that are not on the public network, in undeclared arguments too.
 near contains {"host": url.host, "address_class": url.address_class} if {
 	some url in input.facts.urls
 	not url.address_class in {"name", "global"}
-	not hosts.listed(url.host, settings.private_hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }
 
 near contains {"host": url.host, "address_class": url.address_class} if {
 	some url in input.facts.guessed.urls
 	not url.address_class in {"name", "global"}
-	not hosts.listed(url.host, settings.private_hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }
 
 # Where names lead to that is not on the public network, in undeclared arguments too.
@@ -125,14 +124,14 @@ led contains {"host": url.host, "address": found.address, "class": found["class"
 	some url in input.facts.urls
 	some found in url.addresses
 	found["class"] != "global"
-	not hosts.listed(url.host, settings.private_hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }
 
 led contains {"host": url.host, "address": found.address, "class": found["class"]} if {
 	some url in input.facts.guessed.urls
 	some found in url.addresses
 	found["class"] != "global"
-	not hosts.listed(url.host, settings.private_hosts)
+	not hosts.listed(url.host, data.guardrail.settings.private_hosts)
 }
 
 unresolved contains {"host": url.host, "why": url.why} if {

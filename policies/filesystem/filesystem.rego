@@ -8,8 +8,6 @@
 # scope: package
 package guardrail.rules.filesystem
 
-import data.guardrail.settings
-
 # METADATA
 # title: Nothing outside of the agent's folders
 # custom:
@@ -38,7 +36,7 @@ deny contains {
 	some path in touched
 	input.tool.effect != "read"
 	some part in split(path.resolved, "/")
-	named(part, settings.protected)
+	named(part, data.guardrail.settings.protected)
 	input.point == "action"
 }
 
@@ -47,14 +45,14 @@ deny contains {
 # custom:
 #   rule: filesystem.credentials
 #   atlas: [AML.T0053, AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "filesystem.credentials",
 	"message": sprintf("%s may hold credentials (%s)", [path.raw, part]),
 	"fix": "work without the credentials; the tools have their own",
 }) if {
 	some path in touched
 	some part in split(path.resolved, "/")
-	named(part, settings.credentials)
+	named(part, data.guardrail.settings.credentials)
 	input.point == "action"
 }
 

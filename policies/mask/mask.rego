@@ -6,8 +6,6 @@
 # scope: package
 package guardrail.mask
 
-import data.guardrail.settings
-
 # METADATA
 # title: Arguments and members with the name of a secret
 # custom:
@@ -33,10 +31,10 @@ hide contains sprintf("/%s", [argument]) if {
 
 is_secret(name) if {
 	is_string(name)
-	lower(name) in settings.secret_arguments
+	lower(name) in data.guardrail.settings.secret_arguments
 }
 
 # What is no list names everything.
-is_secret(_) if not is_array(settings.secret_arguments)
+is_secret(_) if not is_array(data.guardrail.settings.secret_arguments)
 
 escaped(step) := replace(replace(sprintf("%v", [step]), "~", "~0"), "/", "~1")

@@ -8,21 +8,19 @@
 # scope: package
 package guardrail.rules.messaging
 
-import data.guardrail.messaging
 import data.guardrail.recipients
-import data.guardrail.settings
 
 # METADATA
 # title: Somebody who is not listed waits for a person
 # custom:
 #   rule: messaging.stranger
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "messaging.stranger",
 	"message": sprintf("%s is not a listed recipient", [recipient.value]),
 	"fix": "write to somebody whom the owner has listed under settings.messaging.recipients, or ask the user",
 }) if {
-	messaging.strangers == "ask"
+	data.guardrail.messaging.strangers == "ask"
 	some recipient in strangers
 }
 
@@ -36,7 +34,7 @@ deny contains {
 	"message": sprintf("%s is not a listed recipient", [recipient.value]),
 	"fix": "write to somebody whom the owner has listed under settings.messaging.recipients",
 } if {
-	messaging.strangers != "ask"
+	data.guardrail.messaging.strangers != "ask"
 	some recipient in strangers
 }
 
@@ -45,7 +43,7 @@ deny contains {
 # custom:
 #   rule: messaging.many
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "messaging.many",
 	"message": sprintf("the call reaches %d recipients at once", [count(reached)]),
 	"fix": "write to fewer, or ask the user",
@@ -59,7 +57,7 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: messaging.personal
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "messaging.personal",
 	"message": sprintf("%s holds personal data (%s), and %s is not a listed recipient", [
 		found.argument, found.kind, recipient.value,
@@ -78,12 +76,12 @@ reached contains recipient.normal if {
 }
 
 few if {
-	is_number(messaging.most)
-	count(reached) <= messaging.most
+	is_number(data.guardrail.messaging.most)
+	count(reached) <= data.guardrail.messaging.most
 }
 
 strangers contains {"value": recipient.value, "argument": recipient.argument} if {
 	some recipient in input.facts.recipients
-	not recipients.among(recipient, messaging.recipients)
+	not recipients.among(recipient, data.guardrail.messaging.recipients)
 	input.point == "action"
 }

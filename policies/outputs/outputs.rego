@@ -9,10 +9,6 @@
 # scope: package
 package guardrail.rules.outputs
 
-import data.guardrail.outputs
-import data.guardrail.packages
-import data.guardrail.settings
-
 # METADATA
 # title: What no check objects to is handed on
 # custom:
@@ -45,7 +41,7 @@ allow contains {
 # custom:
 #   rule: outputs.asked
 #   atlas: [AML.T0057]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "outputs.asked",
 	"message": sprintf("the check %s objects: %s", [check.name, check.message]),
 	"fix": "go on without it, or ask the user",
@@ -90,8 +86,8 @@ deny contains {
 #   atlas: [AML.T0053]
 deny contains reason if {
 	input.point == "output"
-	outputs.packages != "pass"
-	some reason in packages.refused
+	data.guardrail.outputs.packages != "pass"
+	some reason in data.guardrail.packages.refused
 }
 
 # METADATA
@@ -99,10 +95,10 @@ deny contains reason if {
 # custom:
 #   rule: packages.near
 #   atlas: [AML.T0053]
-ask contains object.union(settings.approval, reason) if {
+ask contains object.union(data.guardrail.settings.approval, reason) if {
 	input.point == "output"
-	outputs.packages != "pass"
-	some reason in packages.asked
+	data.guardrail.outputs.packages != "pass"
+	some reason in data.guardrail.packages.asked
 }
 
 # METADATA
@@ -110,13 +106,13 @@ ask contains object.union(settings.approval, reason) if {
 # custom:
 #   rule: outputs.packages
 #   atlas: [AML.T0053]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "outputs.packages",
 	"message": "it names more packages than can be looked up",
 	"fix": "say less at once",
 }) if {
 	input.point == "output"
-	outputs.packages != "pass"
+	data.guardrail.outputs.packages != "pass"
 	input.output.packages_complete == false
 }
 
@@ -141,4 +137,4 @@ blanked contains check.name if {
 }
 
 # What happens where a check failed.
-said(name) := object.get(outputs.failed, name, "redact")
+said(name) := object.get(data.guardrail.outputs.failed, name, "redact")

@@ -5,32 +5,30 @@
 # scope: package
 package guardrail.packages
 
-import data.guardrail.settings
-
 refused contains reason if some reason in missing
 
 refused contains reason if {
-	settings.unknown_packages != "ask"
+	data.guardrail.settings.unknown_packages != "ask"
 	some reason in unknown
 }
 
 refused contains reason if {
-	settings.doubtful_packages != "ask"
+	data.guardrail.settings.doubtful_packages != "ask"
 	some reason in doubts
 }
 
 asked contains reason if {
-	settings.unknown_packages == "ask"
+	data.guardrail.settings.unknown_packages == "ask"
 	some reason in unknown
 }
 
 asked contains reason if {
-	settings.doubtful_packages == "ask"
+	data.guardrail.settings.doubtful_packages == "ask"
 	some reason in doubts
 }
 
 asked contains reason if {
-	settings.unlisted_packages != "pass"
+	data.guardrail.settings.unlisted_packages != "pass"
 	some reason in unlisted
 }
 
@@ -48,7 +46,7 @@ missing contains {
 	found.source != "import"
 	found.known == false
 	title := concat("/", [found.ecosystem, found.name])
-	not title in settings.packages
+	not title in data.guardrail.settings.packages
 	there := concat("", [hint | is_array(found.elsewhere); some other in found.elsewhere; hint := sprintf(" (this name is on %s)", [other])])
 }
 
@@ -67,7 +65,7 @@ missing contains {
 	found.source != "import"
 	found.known == false
 	title := concat("/", [found.ecosystem, found.name])
-	not title in settings.packages
+	not title in data.guardrail.settings.packages
 }
 
 # METADATA
@@ -96,7 +94,7 @@ doubts contains {
 } if {
 	some one in strange
 	not is_null(one.age)
-	not is_at_least(one.age, settings.min_age_days)
+	not is_at_least(one.age, data.guardrail.settings.min_age_days)
 }
 
 # METADATA
@@ -139,7 +137,7 @@ doubts contains {
 } if {
 	some one in strange
 	one.nearest != ""
-	not is_at_least(one.age, settings.established_days)
+	not is_at_least(one.age, data.guardrail.settings.established_days)
 }
 
 # METADATA
@@ -154,7 +152,7 @@ doubts contains {
 } if {
 	some one in strange
 	one.conflation
-	not is_at_least(one.age, settings.established_days)
+	not is_at_least(one.age, data.guardrail.settings.established_days)
 }
 
 # METADATA
@@ -185,7 +183,7 @@ wanted contains {
 	some found in named
 	found.source != "import"
 	title := concat("/", [found.ecosystem, found.name])
-	not title in settings.packages
+	not title in data.guardrail.settings.packages
 }
 
 # What is there, is not used by many, and comes from where others publish too.
@@ -196,7 +194,7 @@ strange contains {
 	some one in wanted
 	one.known == true
 	is_null(one.rank)
-	not one.registry in settings.own_registries
+	not one.registry in data.guardrail.settings.own_registries
 }
 
 is_at_least(age, days) if {

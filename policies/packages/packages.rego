@@ -10,9 +10,6 @@
 # scope: package
 package guardrail.rules.packages
 
-import data.guardrail.packages
-import data.guardrail.settings
-
 # METADATA
 # title: What is found against packages, and refused
 # custom:
@@ -21,15 +18,15 @@ deny contains reason if {
 	input.point == "action"
 	some named in [input.facts.packages, input.facts.guessed.packages]
 	count(named) > 0
-	some reason in packages.refused
+	some reason in data.guardrail.packages.refused
 }
 
 # METADATA
 # title: What is found against packages, and waits for a person
 # custom:
 #   atlas: [AML.T0053]
-ask contains object.union(settings.approval, reason) if {
+ask contains object.union(data.guardrail.settings.approval, reason) if {
 	input.point == "action"
 	count(input.facts.packages) > 0
-	some reason in packages.asked
+	some reason in data.guardrail.packages.asked
 }

@@ -8,8 +8,6 @@
 # scope: package
 package guardrail.rules.runaway
 
-import data.guardrail.settings
-
 # METADATA
 # title: A tool that was refused over and over stays refused
 # custom:
@@ -20,7 +18,7 @@ deny contains {
 	"message": sprintf("%s was refused %d times in the last calls of this agent", [tool, count(refused)]),
 	"fix": "stop trying, and tell the user what was refused and why",
 } if {
-	count(refused) >= settings.repeats
+	count(refused) >= data.guardrail.settings.repeats
 	input.point == "action"
 }
 
@@ -36,7 +34,7 @@ deny contains {
 } if {
 	denied := object.get(input.usage, "denied", 0)
 	is_number(denied)
-	denied >= settings.denials
+	denied >= data.guardrail.settings.denials
 	input.point == "action"
 }
 

@@ -8,14 +8,12 @@
 # scope: package
 package guardrail.rules.secrets
 
-import data.guardrail.settings
-
 # METADATA
 # title: A secret on its way out waits for a person
 # custom:
 #   rule: secrets.outward
 #   atlas: [AML.T0086]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "secrets.outward",
 	"message": sprintf("%s holds a secret (%s)", [secret.argument, secret.kind]),
 	"fix": "leave the secret out; the tools have credentials of their own",

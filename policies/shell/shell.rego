@@ -8,14 +8,12 @@
 # scope: package
 package guardrail.rules.shell
 
-import data.guardrail.settings
-
 # METADATA
 # title: A program that is not listed waits for a person
 # custom:
 #   rule: shell.program
 #   atlas: [AML.T0053]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "shell.program",
 	"message": sprintf("the command runs %s, which is not a listed program", [title(command)]),
 	"fix": "use a program that the owner has listed under settings.programs",
@@ -30,7 +28,7 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: shell.redirect
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "shell.redirect",
 	"message": sprintf("the command writes to %s by a redirection", [redirect.target]),
 	"fix": "print the text, or write it with a tool for files",
@@ -43,12 +41,12 @@ ask contains object.union(settings.approval, {
 }
 
 listed(command) if {
-	command.program in settings.programs
+	command.program in data.guardrail.settings.programs
 }
 
 listed(command) if {
 	command.subcommand != ""
-	concat(" ", [command.program, command.subcommand]) in settings.programs
+	concat(" ", [command.program, command.subcommand]) in data.guardrail.settings.programs
 }
 
 listed(command) if {

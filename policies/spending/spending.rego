@@ -8,15 +8,12 @@
 # scope: package
 package guardrail.rules.spending
 
-import data.guardrail.settings
-import data.guardrail.spending
-
 # METADATA
 # title: An amount without a limit waits for a person
 # custom:
 #   rule: spending.unlisted
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "spending.unlisted",
 	"message": sprintf("there is no limit for spending %s %s", [amount.amount, amount.currency]),
 	"fix": "use a currency for which the owner has set a limit under settings.spending.limits",
@@ -30,7 +27,7 @@ ask contains object.union(settings.approval, {
 # custom:
 #   rule: spending.large
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "spending.large",
 	"message": sprintf("%s %s is more than may be spent without asking", [total.amount, total.currency]),
 	"fix": "stay within the limit, or ask the user whether less would do",
@@ -66,7 +63,7 @@ deny contains {
 	"fix": "tell whoever runs this system: the fields are currency, tool, ask_over and deny_over",
 } if {
 	count(spent) > 0
-	some limit in spending.limits
+	some limit in data.guardrail.spending.limits
 	some name, _ in limit
 	not name in {"currency", "tool", "ask_over", "deny_over"}
 }
@@ -90,13 +87,13 @@ deny contains {
 # custom:
 #   rule: spending.budget
 #   atlas: [AML.T0053, AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "spending.budget",
 	"message": sprintf("the budget %s is used up beyond %v", [name, limit]),
 	"fix": "tell the user what was spent, and ask how to go on",
 }) if {
 	count(spent) > 0
-	some name, limit in spending.budgets
+	some name, limit in data.guardrail.spending.budgets
 	used := object.get(input.usage, ["spent", name], 0)
 	not within(used, limit)
 }
@@ -126,7 +123,7 @@ limited contains {
 	"ask_over": object.get(limit, "ask_over", null), "deny_over": object.get(limit, "deny_over", "none"),
 } if {
 	some total in totals
-	some limit in spending.limits
+	some limit in data.guardrail.spending.limits
 	object.get(limit, "currency", "") == total.currency
 	object.get(limit, "tool", tool) == tool
 }

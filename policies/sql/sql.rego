@@ -8,8 +8,6 @@
 # scope: package
 package guardrail.rules.sql
 
-import data.guardrail.settings
-
 # METADATA
 # title: A tool that reads changes nothing
 # custom:
@@ -48,7 +46,7 @@ deny contains {
 # custom:
 #   rule: sql.definition
 #   atlas: [AML.T0101]
-ask contains object.union(settings.approval, {
+ask contains object.union(data.guardrail.settings.approval, {
 	"rule": "sql.definition",
 	"message": sprintf("the statement would %s tables or views", [statement.statement]),
 	"fix": "work with the tables that are there",
