@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -55,6 +56,18 @@ def test_a_folder_of_ones_own_is_read_whole(tmp_path: Path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pack_stands_by_itself(name: str):
     assert lint(Bundle.shipped((name,))) == []
+
+
+def test_rules_call_functions_by_an_alias_and_nothing_else():
+    """Through one the embedded engine evaluates every rule of the package, for the one that is read."""
+    beside = re.compile(r'"(?:\\.|[^"\\])*"|#[^\n]*')
+    read = {
+        f"{path}: {value}"
+        for path, text in Bundle.shipped(NAMES).modules.items()
+        for alias in re.findall(r"^import data\.(?:\w+\.)*(\w+)$", text, re.MULTILINE)
+        for value in re.findall(rf"(?<![\w.]){alias}\.\w+\b(?!\()", beside.sub("", text))
+    }
+    assert read == set()
 
 
 @pytest.mark.parametrize("pack", packs(shipped_folder()), ids=lambda pack: pack.name)
