@@ -1,9 +1,9 @@
 """Validation by a JSON Schema that somebody else wrote: in bounded time, whatever it says and whatever it is given.
 
-Python's regular expressions try every way to match, which takes exponential time for some patterns. Here patterns are
-matched by the engine that pydantic uses, the `regex` crate, in time that grows with the text alone. What it does not
-have (look-around, back references) is refused. A schema of a hundred lines may also ask for 2^30 steps, without any
-pattern; so steps are counted.
+Python's regular expressions try every way to match, which takes exponential time for some patterns, and hold the
+interpreter lock meanwhile, so that no time limit cuts them. Here patterns are matched by the engine that pydantic uses,
+the `regex` crate, in time that grows with the text alone. What it does not have (look-around, back references) is
+refused. A schema of a hundred lines may also ask for 2^30 steps, without any pattern; so steps are counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import jsonschema
 import jsonschema.validators
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import SchemaError
+from referencing.jsonschema import EMPTY_REGISTRY
 
 MOST: Final = 100_000
 """Steps of one validation: keywords that are looked at, and comparisons of the members of a list."""
@@ -67,12 +68,32 @@ def counted() -> Generator[None]:
         _STEPS.reset(token)
 
 
-@lru_cache(maxsize=32)
-def bounded(kind: Any) -> Any:
-    """The validator class of a dialect, bounded; to be used inside of `counted`.
+def compiled(schema: Mapping[str, Any]) -> Any:
+    """A schema, looked at and ready to validate by. Nothing is fetched for it: what it refers to is in itself.
 
-    Raises what `jsonschema` does, `TooMuch`, and `Unusable` for a pattern.
+    Every validation by it stands inside of `counted`, and raises what `jsonschema` does, `TooMuch`, and
+    `referencing.exceptions.Unresolvable` where the schema refers to something else.
+
+    Args:
+        schema: of the dialect that it names; of Draft 2020-12 where it names none.
+
+    Raises:
+        jsonschema.SchemaError: it is no JSON Schema.
+        Unusable: it has a pattern that cannot be matched in bounded time.
+        TooMuch: it is too large to be looked at.
     """
+    own = dict(schema)
+    kind = jsonschema.validators.validator_for(own, default=jsonschema.Draft202012Validator)
+    with counted():
+        for fault in _bounded(kind)(kind.META_SCHEMA).iter_errors(own):
+            raise jsonschema.SchemaError.create_from(fault)
+        _check_patterns(own)
+    return _bounded(kind)(own, registry=EMPTY_REGISTRY)
+
+
+@lru_cache(maxsize=32)
+def _bounded(kind: Any) -> Any:
+    """The validator class of a dialect, bounded."""
     own: dict[str, Keyword] = {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
@@ -86,7 +107,7 @@ def bounded(kind: Any) -> Any:
 
 
 @lru_cache(maxsize=_KEPT)
-def finds(pattern: str) -> Callable[[str], bool]:
+def _finds(pattern: str) -> Callable[[str], bool]:
     """Whether a pattern is found in a text, in time that grows with the text alone.
 
     Raises:
@@ -107,7 +128,7 @@ def finds(pattern: str) -> Callable[[str], bool]:
     return found
 
 
-def check_patterns(schema: Any) -> None:
+def _check_patterns(schema: Any) -> None:
     """Look at every pattern of a schema before anything is validated by it.
 
     Raises:
@@ -115,10 +136,10 @@ def check_patterns(schema: Any) -> None:
     """
     for keyword, value in _members(schema, leaving=_DATA):
         if keyword == "pattern" and isinstance(value, str):
-            finds(value)
+            _finds(value)
         elif keyword == "patternProperties" and isinstance(value, dict):
             for pattern in cast("dict[str, Any]", value):
-                finds(pattern)
+                _finds(pattern)
     names = {keyword for keyword, _ in _members(schema)}
     if {"patternProperties", "unevaluatedProperties"} <= names:  # `jsonschema` matches those by itself
         raise Unusable("patternProperties together with unevaluatedProperties")
@@ -146,7 +167,7 @@ def _counting(keyword: Keyword) -> Keyword:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _: Mapping[str, Any]) -> Any:
-    if validator.is_type(instance, "string") and not finds(pattern)(instance):
+    if validator.is_type(instance, "string") and not _finds(pattern)(instance):
         yield jsonschema.ValidationError(f"does not match {pattern!r}")
 
 
@@ -156,7 +177,7 @@ def _pattern_properties(
     if not validator.is_type(instance, "object"):
         return
     for pattern, part in patterns.items():
-        matches = finds(pattern)
+        matches = _finds(pattern)
         for name, value in instance.items():
             _STEPS.get().take(1)
             if matches(name):
@@ -167,7 +188,7 @@ def _additional_properties(validator: Any, part: Any, instance: Any, schema: Map
     if not validator.is_type(instance, "object"):
         return
     named = cast("Mapping[str, Any]", schema.get("properties", {}))
-    patterns = [finds(pattern) for pattern in cast("Mapping[str, Any]", schema.get("patternProperties", {}))]
+    patterns = [_finds(pattern) for pattern in cast("Mapping[str, Any]", schema.get("patternProperties", {}))]
     _STEPS.get().take(len(instance) * len(patterns))
     others = [
         name for name in instance if name not in named and not any(matches(name) for matches in patterns)

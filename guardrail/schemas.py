@@ -8,12 +8,10 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, cast, get_args, get_origin
 
 import jsonschema
-import jsonschema.validators
 import referencing.exceptions
 from pydantic import ValidationError
-from referencing.jsonschema import EMPTY_REGISTRY
 
-from guardrail.bounded import MOST, TooMuch, Unusable, bounded, check_patterns, counted
+from guardrail.bounded import MOST, TooMuch, Unusable, compiled, counted
 from guardrail.calls import ArgumentKind
 from guardrail.errors import InvalidArguments, InvalidTool
 from guardrail.pointers import of_argument, tokens
@@ -61,12 +59,8 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
     """
     if not isinstance(schema.get("$schema", ""), str):
         raise InvalidTool(f'the schema of {name} is no JSON Schema: its "$schema" is no text')
-    kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
     try:
-        with counted():
-            for fault in bounded(kind)(kind.META_SCHEMA).iter_errors(dict(schema)):
-                raise jsonschema.SchemaError.create_from(fault)
-            check_patterns(schema)
+        by_schema = compiled(schema)
         filled: dict[str, Any] = {
             key: cast("dict[str, Any]", part)["default"]
             for key, part in cast("dict[str, object]", schema.get("properties", {})).items()
@@ -74,8 +68,7 @@ def validate_schema(name: str, schema: Mapping[str, Any], arguments: Mapping[str
         }
         filled |= arguments
         with counted():
-            checked = bounded(kind)(dict(schema), registry=EMPTY_REGISTRY)
-            fault = next(iter(checked.iter_errors(filled)), None)
+            fault = next(iter(by_schema.iter_errors(filled)), None)
     except Unusable as error:
         raise InvalidTool(
             f"the schema of {name} has a pattern that cannot be matched in bounded time: {error}",

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import jsonschema
 import jsonschema.exceptions
-import jsonschema.validators
 import referencing.exceptions
 
+from guardrail.bounded import MOST, TooMuch, Unusable, compiled, counted
 from guardrail.errors import ConfigError
 from guardrail.outputs.check import Answer, Finding
 from guardrail.outputs.output import Output
@@ -20,23 +20,31 @@ from guardrail.pointers import escape
 class JsonSchema:
     """Fails an output that breaks a schema (Draft 2020-12, or the one that it names); a text is read as JSON.
 
+    It takes bounded time, whatever is in an output: strangers write them.
+
     Args:
-        schema: what outputs have to be like. Its patterns run as they stand: one that takes for ever holds up
-            the whole process, as no limit can cut a regular expression in Python.
+        schema: what outputs have to be like.
 
     Raises:
-        ConfigError: it is no JSON Schema, or refers to another one.
+        ConfigError: it is no JSON Schema, or has a pattern that cannot be matched in bounded time.
     """
 
     version = "1"
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
         try:
-            kind.check_schema(dict(schema))
+            self._schema = compiled(schema)
         except jsonschema.SchemaError as error:
             raise ConfigError(f"this is no JSON Schema: {error.message}") from error
-        self._validator = kind(dict(schema))
+        except Unusable as error:
+            raise ConfigError(
+                f"the schema has a pattern that cannot be matched in bounded time: {error}",
+                fix="write it without look-around and back references, and not too large",
+            ) from error
+        except TooMuch as error:
+            raise ConfigError(
+                f"to look at the schema takes more than {MOST:,} steps", fix="write a smaller one"
+            ) from error
 
     def look(self, output: Output) -> Answer:
         """Every part that breaks the schema, by its place; a content in a text is one place.
@@ -55,7 +63,10 @@ class JsonSchema:
                     verdict="fail", message="it is no JSON", findings=(Finding(kind="json", at=""),)
                 )
         try:
-            faults = list(cast("Iterable[Any]", self._validator.iter_errors(content)))
+            with counted():
+                faults = list(cast("Iterable[Any]", self._schema.iter_errors(content)))
+        except TooMuch:
+            return Answer(verdict="error", message=f"to look at it takes more than {MOST:,} steps")
         except referencing.exceptions.Unresolvable as error:
             raise ConfigError("the schema refers to another one, which is not fetched") from error
         if not faults:

@@ -17,6 +17,7 @@ from guardrail.outputs.packages import MAX_MANAGERS, MAX_PASSAGES, Packages
 from guardrail.outputs.personal import KINDS, PersonalData
 from guardrail.outputs.secrets import Secrets
 from guardrail.outputs.size import Size
+from guardrail.registry.testing import RegistryStandIn
 
 TOKEN = "ghp_" + "a1B2" * 9
 ORDINARY = [
@@ -251,6 +252,34 @@ def test_what_breaks_its_schema_fails_at_its_place(content: Any, findings: list[
 def test_what_is_no_schema_is_refused():
     with pytest.raises(ConfigError, match="this is no JSON Schema"):
         JsonSchema({"type": "objekt"})
+
+
+def test_a_pattern_is_matched_in_bounded_time_whatever_is_in_an_output():
+    """Python's own engine would try 2^60 ways for this text."""
+    answer = JsonSchema({"pattern": "^(a+)+$"}).look(Output.of('"' + "a" * 60 + '!"'))
+    assert (answer.verdict, answer.findings) == ("fail", (Finding(kind="pattern", at=""),))
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(", "a{999}{999}"])
+def test_a_pattern_that_cannot_be_matched_so_is_refused(pattern: str):
+    with pytest.raises(ConfigError, match="cannot be matched in bounded time") as refused:
+        JsonSchema({"properties": {"a": {"pattern": pattern}}})
+    assert "look-around" in refused.value.fix
+
+
+def test_an_output_that_takes_too_many_steps_could_not_be_looked_at():
+    twice: dict[str, Any] = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)}
+    answer = JsonSchema({"$ref": "#/$defs/d0", "$defs": {**twice, "d30": {}}}).look(Output.of(1))
+    assert answer == Answer(verdict="error", message="to look at it takes more than 100,000 steps")
+
+
+def test_a_schema_that_refers_to_another_one_fetches_nothing():
+    with (
+        RegistryStandIn() as server,
+        pytest.raises(ConfigError, match="refers to another one, which is not fetched"),
+    ):
+        JsonSchema({"$ref": f"{server.url}schema.json"}).look(Output.of(1))
+    assert server.asked == []
 
 
 def test_an_output_over_its_size_fails():
