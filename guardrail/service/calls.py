@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 import anyio.to_thread
@@ -107,9 +107,11 @@ class Standing(BaseModel):
         changed: they are not.
         lease: with `admitted`: to be shown when the call is settled.
         lease_ends: until when that has to be.
+        lease_seconds: how long that is from now, for clients whose clock is another one.
         result: with `returned`: what may be handed on.
         approval: the request that people have answered, or that waits for them.
-        repeated: the result is that of an earlier run; nothing ran now.
+        repeated: the result is that of an earlier run; nothing ran now. In the answer to an outcome: how it ended was
+            known before, or was not seen here in time, and this holds no result; the call tells, proposed again.
         retry_after: with `waiting` and `running`: after how many seconds it may be proposed again.
     """
 
@@ -121,6 +123,7 @@ class Standing(BaseModel):
     changed: bool = False
     lease: str | None = None
     lease_ends: datetime | None = None
+    lease_seconds: float | None = None
     result: Any = None
     approval: str | None = None
     repeated: bool = False
@@ -128,9 +131,10 @@ class Standing(BaseModel):
 
 
 class Renewed(BaseModel):
-    """A lease that runs anew."""
+    """A lease that runs anew: until when, and how many seconds that is from now."""
 
     lease_ends: datetime
+    lease_seconds: float
 
 
 class Listened(BaseModel):
@@ -172,7 +176,8 @@ async def settle(reference: Reference, said: Said, client: Asking, of: Of) -> St
     ended = Ended(how=said.how, result=said.result, message=said.message)
     settled = await of.settle(reference, client.name, said.lease, ended)
     if isinstance(settled, str):
-        return _told(Standing(state=_NOW.get(settled, "running"), call=reference), client)
+        standing = Standing(state=_NOW.get(settled, "running"), call=reference, repeated=True)
+        return _told(standing, client)
     return _told(_standing(of, *settled), client)
 
 
@@ -180,7 +185,8 @@ async def settle(reference: Reference, said: Said, client: Asking, of: Of) -> St
 async def renew(reference: Reference, said: Renewal, client: Asking, of: Of) -> Renewed:
     """Let the lease of a call run anew, for a tool that takes long."""
     await anyio.to_thread.run_sync(_existing, of, reference)
-    return Renewed(lease_ends=await of.renew(reference, client.name, said.lease))
+    ends = await of.renew(reference, client.name, said.lease)
+    return Renewed(lease_ends=ends, lease_seconds=_left(ends))
 
 
 @router.post("/runs/{run}/heard")
@@ -223,11 +229,17 @@ def _told(standing: Standing, client: Client) -> Standing:
     return standing
 
 
+def _left(ends: datetime) -> float:
+    """Seconds until then."""
+    return max(0.0, (ends - datetime.now(UTC)).total_seconds())
+
+
 def _standing(of: Proposals, call: Call, answer: Leased | Outcome) -> Standing:
     if isinstance(answer, Leased):
         return Standing(
             state="admitted", call=answer.call.reference, arguments=answer.call.arguments,
             changed=answer.call.body != call.body, lease=answer.lease, lease_ends=answer.ends,
+            lease_seconds=_left(answer.ends),
         )  # fmt: skip
     state: State = answer.status if answer.heading is None else _STATES.get(answer.heading, answer.status)
     text = of.guard.explain(call, answer) if answer.heading else answer.message

@@ -76,7 +76,8 @@ def test_a_proposal_whose_answer_was_lost_gets_it_again_and_no_other_worker_does
 ) -> None:
     first = client.post("/v1/calls", json=proposal(attempt="a")).json()
     again = client.post("/v1/calls", json=proposal(attempt="a")).json()
-    assert again == first
+    assert first["lease_seconds"] >= again["lease_seconds"] > 0
+    assert again == {**first, "lease_seconds": again["lease_seconds"]}
     for other in (proposal(attempt="b"), proposal()):
         running = client.post("/v1/calls", json=other).json()
         assert (running["state"], running["lease"], running["arguments"]) == ("running", None, None)
@@ -86,9 +87,10 @@ def test_an_outcome_is_said_once_and_again_changes_nothing(
     deployment: Deployment, client: httpx.Client
 ) -> None:
     admitted = client.post("/v1/calls", json=proposal()).json()
-    assert settled(client, admitted, result=1).json()["result"] == 1
+    first = settled(client, admitted, result=1).json()
+    assert (first["state"], first["result"], first["repeated"]) == ("returned", 1, False)
     again = settled(client, admitted, how="raised", message="no, it failed").json()
-    assert (again["state"], again["result"]) == ("returned", None)
+    assert (again["state"], again["result"], again["repeated"]) == ("returned", None, True)
     assert client.post("/v1/calls", json=proposal()).json()["result"] == 1
     assert states(deployment) == [("bank/balance", "returned")]
 
@@ -162,7 +164,9 @@ def test_a_client_is_no_person_and_a_person_no_client(deployment: Deployment, cl
 def test_a_lease_runs_anew_while_the_tool_runs_and_not_after(client: httpx.Client) -> None:
     admitted = client.post("/v1/calls", json=proposal()).json()
     path, body = f"/v1/calls/{admitted['call']}/lease", {"lease": admitted["lease"]}
-    assert client.post(path, json=body).json()["lease_ends"] >= admitted["lease_ends"]
+    anew = client.post(path, json=body).json()
+    assert anew["lease_ends"] >= admitted["lease_ends"]
+    assert 0 < anew["lease_seconds"] <= 30
     settled(client, admitted, result=1)
     assert client.post(path, json=body).status_code == 409
 

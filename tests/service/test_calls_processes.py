@@ -52,8 +52,9 @@ def test_calls_that_a_killed_service_had_leased_are_settled_with_another_instanc
     with deployment.serve().client(token) as client:
         for call, how in zip(calls, ("returned", "did_not_run", "raised"), strict=True):
             assert settled(client, {**call, "lease": "0" * 48}, how=how).status_code == 409
-            said = settled(client, call, how=how).json()["state"]
-            assert said == ("blocked" if how == "did_not_run" else "returned")
+            said = settled(client, call, how=how).json()
+            state_now = "blocked" if how == "did_not_run" else "returned"
+            assert (said["state"], said["result"], said["repeated"]) == (state_now, None, True)
         assert [client.post("/v1/calls", json=proposal(call=str(number))).json()["state"] for number in (0, 2)] == [
             "not_kept", "not_kept",
         ]  # fmt: skip

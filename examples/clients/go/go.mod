@@ -1,0 +1,3 @@
+module example/pay
+
+go 1.22
