@@ -255,7 +255,7 @@ def drop_triggers(connection: Any) -> None:
         connection.execute(f"DROP TRIGGER IF EXISTS records_no_{verb}")
 
 
-def place_in(folder: Path) -> Place:
+def place_in(folder: Path, name: str = "ledger.db") -> Place:
     """Where the ledger of a folder is: a file in it, or the database whose address stands there."""
     address = folder / "address"
-    return address.read_text() if address.exists() else folder / "ledger.db"
+    return address.read_text() if address.exists() else folder / name

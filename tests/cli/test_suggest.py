@@ -1,7 +1,7 @@
 """`suggest`: rules from approvals, printed and written, and active nowhere."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from guardrail import Guardrail
 from tests.replay.approving import Played, Step
+from tests.servers import somewhere
 
 Command = Callable[..., Result]
 Document = Callable[..., Any]
@@ -44,14 +45,18 @@ allow contains {"rule": "own.fine", "message": "fine"} if input.point == "action
 """
 
 
-@pytest.fixture(name="folder")
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(name="folder", params=["sqlite", "postgres"])
+def _folder(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GUARDRAIL_CONFIG", raising=False)
-    (tmp_path / "guardrail.toml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "own.rego").write_text(RULES, encoding="utf-8")
-    return tmp_path
+    with somewhere(request.param) as place:
+        where = f'[ledger]\npath = "{place}"\nkey = "guardrail.key"\n'
+        (tmp_path / "guardrail.toml").write_text(where + CONFIG, encoding="utf-8")
+        yield tmp_path
 
 
 def play(*amounts: int, answer: Any = "yes") -> list[str]:

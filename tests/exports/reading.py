@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from guardrail.exports.exporting import Exported, export
 from guardrail.ledger.schema import PLACES
 from guardrail.releasing import RELEASE
 from tests.replay.scene import history
+from tests.servers import place_in, stranger
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Stored:
 
 
 def stored(folder: Path) -> list[Stored]:
-    with sqlite3.connect(f"file:{folder / 'guardrail.db'}?mode=ro", uri=True) as database:
+    with stranger(place_in(folder, "guardrail.db")) as database:
         rows = database.execute(
             "SELECT records.id, leaf, records.body, sealed.body IS NOT NULL FROM records "
             "LEFT JOIN sealed ON sealed.record = records.id WHERE log > 0 ORDER BY records.id"

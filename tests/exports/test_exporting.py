@@ -6,6 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from guardrail.exports.lines import Lines
 from guardrail.exports.parquet import Parquet
 from tests.exports.dying import SMALL
 from tests.exports.reading import exported, lines, stored, table
+from tests.servers import place_in, server_or_skip, stranger
 
 FORMS = [("parquet", "p"), ("opa", "o.json"), ("ocsf", "c.jsonl.gz"), ("otel", "t.jsonl")]
 
@@ -39,14 +42,14 @@ SOAK = "GUARDRAIL_SOAK" in os.environ
 @pytest.mark.parametrize(("form", "name"), FORMS)
 @pytest.mark.parametrize("unsealed", [False, True] if SOAK else [True])
 def test_a_killed_export_goes_on_and_comes_out_the_same(
-    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, name: str, unsealed: bool
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, name: str, unsealed: bool
 ):
     for writer in (Lines, Parquet):
         monkeypatch.setattr(writer, "piece", SMALL)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    exported(original, tmp_path / "whole" / name, form, unsealed=unsealed)
-    killed = other("dying", original, tmp_path / "killed" / name, form, int(unsealed), 18)
+    exported(recorded, tmp_path / "whole" / name, form, unsealed=unsealed)
+    killed = other("dying", recorded, tmp_path / "killed" / name, form, int(unsealed), 18)
     assert killed > 2
     assert files(tmp_path / "killed" / name) == files(tmp_path / "whole" / name)
 
@@ -81,13 +84,23 @@ def test_memory_does_not_grow_with_the_history(original: Path, tmp_path: Path, f
     assert peaks[1] < peaks[0] * 1.15
 
 
+@contextmanager
+def copied(recorded: Path, folder: Path) -> Iterator[Path]:
+    """A history of one's own, to be changed."""
+    shutil.copytree(recorded, folder)
+    with ExitStack() as held:
+        if (folder / "address").exists():
+            name = (folder / "address").read_text().partition("@/")[2].partition("?")[0]
+            (folder / "address").write_text(held.enter_context(server_or_skip().database(name)))
+        yield folder
+
+
+@pytest.mark.parametrize(("form", "name", "writer"), [("opa", "o.jsonl", Lines), ("parquet", "p", Parquet)])
 def test_what_is_recorded_meanwhile_is_not_in_it(
-    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, name: str, writer: Any
 ):
     """An export goes on with what there was when it began."""
-    folder = Path(shutil.copytree(original, tmp_path / "history"))
-    monkeypatch.setattr(Lines, "piece", 7)
-    whole = exported(folder, tmp_path / "whole.jsonl", "opa")
+    monkeypatch.setattr(writer, "piece", 7)
 
     class Cut(Exception):
         pass
@@ -95,26 +108,31 @@ def test_what_is_recorded_meanwhile_is_not_in_it(
     def cut(*_: Any) -> None:
         raise Cut
 
-    with monkeypatch.context() as patched, pytest.raises(Cut):
-        patched.setattr(Lines, "finish", cut)
-        exported(folder, tmp_path / "cut.jsonl", "opa")
-    with sqlite3.connect(folder / "guardrail.db") as database:
-        database.execute(
-            "INSERT INTO records SELECT id + 1000, month, log, sequence, kind, run, body, leaf FROM records "
-            "WHERE log = 1"
-        )
-        database.execute("UPDATE logs SET size = 2000 WHERE id = 1")
-    done = exported(folder, tmp_path / "cut.jsonl", "opa")
+    whole_target, cut_target = tmp_path / "whole" / name, tmp_path / "cut" / name
+    for target in (whole_target, cut_target):
+        target.parent.mkdir()
+    with copied(recorded, tmp_path / "history") as folder:
+        whole = exported(folder, whole_target, form)
+        with monkeypatch.context() as patched, pytest.raises(Cut):
+            patched.setattr(writer, "finish", cut)
+            exported(folder, cut_target, form)
+        with stranger(place_in(folder, "guardrail.db")) as database:
+            database.execute(
+                "INSERT INTO records SELECT id + 1000, month, log, sequence, kind, run, body, leaf FROM records "
+                "WHERE log = 1"
+            )
+            database.execute("UPDATE logs SET size = 2000 WHERE id = 1")
+        done = exported(folder, cut_target, form)
     assert (done.resumed, done.counts, done.details) == (True, whole.counts, whole.details)
-    assert (tmp_path / "cut.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert files(cut_target) == files(whole_target)
 
 
-def test_only_what_is_asked_for_is_written(original: Path, tmp_path: Path):
-    records = stored(original)
+def test_only_what_is_asked_for_is_written(recorded: Path, tmp_path: Path):
+    records = stored(recorded)
     middle = records[len(records) // 2].fields["at"]
-    exported(original, tmp_path / "p", "parquet", run="outputs")
-    exported(original, tmp_path / "since.jsonl", "opa", since=middle)
-    exported(original, tmp_path / "until.jsonl", "opa", until=middle)
+    exported(recorded, tmp_path / "p", "parquet", run="outputs")
+    exported(recorded, tmp_path / "since.jsonl", "opa", since=middle)
+    exported(recorded, tmp_path / "until.jsonl", "opa", until=middle)
     assert [(row["log"], row["sequence"]) for row in table(tmp_path / "p", "records")] == [
         (record.log, record.sequence) for record in records if record.fields.get("run") == "outputs"
     ]
@@ -159,9 +177,9 @@ def test_without_duckdb_it_is_said_what_to_install(
     assert refused.value.fix == "pip install 'guardrail-runtime[export]'"
 
 
-def test_an_empty_choice_is_an_empty_export(original: Path, tmp_path: Path):
+def test_an_empty_choice_is_an_empty_export(recorded: Path, tmp_path: Path):
     for form, name in FORMS:
-        exported(original, tmp_path / name, form, run="nobody")  # type: ignore[arg-type]
+        exported(recorded, tmp_path / name, form, run="nobody")  # type: ignore[arg-type]
     assert json.loads((tmp_path / "o.json").read_text()) == []
     assert (tmp_path / "t.jsonl").read_text() == ""
     assert json.loads((tmp_path / "p" / "export.json").read_text())["rows"] == {}

@@ -27,16 +27,16 @@ RELATED = ("admitted_at", "requested_at")
 
 
 @pytest.fixture(name="target", scope="module")
-def _target(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _target(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("exports") / "parquet"
-    exported(original, target, "parquet")
+    exported(recorded, target, "parquet")
     return target
 
 
 @pytest.fixture(name="unsealed", scope="module")
-def _unsealed(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _unsealed(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("exports") / "parquet"
-    exported(original, target, "parquet", unsealed=True)
+    exported(recorded, target, "parquet", unsealed=True)
     return target
 
 
@@ -55,34 +55,34 @@ def expected(name: str, record: Stored) -> dict[str, Any]:
     return row
 
 
-def test_every_record_is_a_row_as_it_was_hashed(original: Path, target: Path):
+def test_every_record_is_a_row_as_it_was_hashed(recorded: Path, target: Path):
     assert table(target, "records") == [
         {
             "log": record.log, "sequence": record.sequence, "at": datetime.fromisoformat(record.fields["at"]),
             "kind": record.fields["kind"], "run": record.fields.get("run"), "call": record.fields.get("call"),
             "body": record.body, "leaf": record.leaf, "detail": "sealed" if record.sealed else "none",
         }
-        for record in stored(original)
+        for record in stored(recorded)
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["decisions", "outcomes", "approvals"])
-def test_a_table_says_what_the_records_say(original: Path, target: Path, name: str):
+def test_a_table_says_what_the_records_say(recorded: Path, target: Path, name: str):
     rows = table(target, name)
     told = [{column: value for column, value in row.items() if column not in RELATED} for row in rows]
     wanted = [
         record
-        for record in stored(original)
+        for record in stored(recorded)
         if (record.decides if name == "decisions" else record.fields["kind"] in KINDS[name])
     ]
     assert told == [expected(name, record) for record in wanted]
     assert len(rows) > 5
 
 
-def test_an_outcome_names_when_its_attempt_was_admitted(original: Path, target: Path):
+def test_an_outcome_names_when_its_attempt_was_admitted(recorded: Path, target: Path):
     admitted = {
         (record.fields["call"], record.fields["fence"]): datetime.fromisoformat(record.fields["at"])
-        for record in stored(original)
+        for record in stored(recorded)
         if record.fields["kind"] == "admitted"
     }
     rows = table(target, "outcomes")
@@ -108,9 +108,9 @@ def test_months_are_partitions_and_the_mark_counts_rows(target: Path):
     assert sorted(path.name for path in target.iterdir()) == sorted([*COLUMNS, "export.json"])
 
 
-def test_unsealed_inputs_and_answers_are_those_that_were_recorded(original: Path, unsealed: Path):
+def test_unsealed_inputs_and_answers_are_those_that_were_recorded(recorded: Path, unsealed: Path):
     entries = {}
-    with history(original).opened() as reading:
+    with history(recorded).opened() as reading:
         for entry in reading.entries(Stretch(), lambda *_: True):
             if entry is not None and entry.detail is not None:
                 part = entry.detail.get("review") or entry.detail

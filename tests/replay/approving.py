@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +14,14 @@ from guardrail.boundaries import Boundaries, Boundary, Money
 from guardrail.bundles import Bundle
 from guardrail.calls import Agent, Call
 from guardrail.execution import Attempt
-from guardrail.ledger import Ledger
 from guardrail.policy import AllOf
 from guardrail.rego import RegoPolicy
 from guardrail.replay.candidate import Candidate
 from guardrail.replay.suggesting.evidence import Wanted
 from guardrail.replay.suggesting.proposals import Suggested, suggest
 from guardrail.settings import ToolSettings
-from tests.replay.scene import history
+from tests.replay.scene import history, opened
+from tests.servers import somewhere
 
 RULES: Final = """package guardrail.rules.own
 
@@ -89,13 +89,15 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What decides."""
+    """What decides, and on which database what was decided stands; `held` is closed by whoever says `postgres`."""
 
     folder: Path
     rules: str = RULES
     knobs: Mapping[str, Any] = field(default_factory=lambda: {"asked": 1_000, "history": False})
     limit: int = 1_000_000
     hide: Sequence[str] = ()
+    database: str = "sqlite"
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def bundle(self) -> Bundle:
@@ -125,10 +127,13 @@ class World:
     ) -> Played:
         """Play a script in a ledger of its own, with more files among the policies."""
         (self.folder / name).mkdir()
+        if self.database == "postgres":
+            address = self.held.enter_context(somewhere("postgres"))
+            (self.folder / name / "address").write_text(str(address))
         bundle = Bundle.of({**self.bundle.modules, **(files or {})}, self.bundle.data)
         with (
             closing(RegoPolicy(bundle)) as rego,
-            Ledger.open(self.folder / name / "guardrail.db", clock=lambda: NOON) as ledger,
+            opened(self.folder / name, clock=lambda: NOON) as ledger,
         ):
             guard = Guardrail(
                 policy=rego,

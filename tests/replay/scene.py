@@ -18,7 +18,9 @@ from guardrail.ledger import Ledger
 from guardrail.outcomes import Outcome
 from guardrail.rego import RegoPolicy
 from guardrail.replay.history import History
+from guardrail.sealing import SealingKey
 from guardrail.settings import ToolSettings
+from tests.servers import place_in
 
 RULES: Final = """package guardrail.rules.own
 
@@ -152,7 +154,7 @@ def world(
 ) -> Iterator[World]:
     """A world over the ledger of a folder."""
     bundle = Bundle.of({"own/own.rego": rules})
-    with closing(RegoPolicy(bundle)) as rego, Ledger.open(folder / "guardrail.db") as ledger:
+    with closing(RegoPolicy(bundle)) as rego, opened(folder) as ledger:
         yield World(
             Guardrail(
                 policy=rego,
@@ -165,9 +167,15 @@ def world(
         )
 
 
+def opened(folder: Path, **settings: Any) -> Ledger:
+    """The ledger of a folder: a file in it, or the database whose address stands there."""
+    key = SealingKey.create(folder / "guardrail.db.key")
+    return Ledger.open(place_in(folder, "guardrail.db"), key=key, **settings)
+
+
 def history(folder: Path, **only: Any) -> History:
     """Where a replay reads what happened in a folder."""
-    return History(path=folder / "guardrail.db", key=folder / "guardrail.db.key", **only)
+    return History(path=place_in(folder, "guardrail.db"), key=folder / "guardrail.db.key", **only)
 
 
 def everything(folder: Path) -> None:

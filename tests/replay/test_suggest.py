@@ -1,7 +1,8 @@
 """What is proposed from approvals, and above all what is not."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ import pytest
 
 from guardrail.bundles import Bundle
 from guardrail.errors import LedgerUnavailable
-from guardrail.ledger import Ledger
 from guardrail.rego import run_rego_tests
 from guardrail.rego.lint import lint
 from guardrail.replay.history import History
 from guardrail.replay.suggesting.evidence import Wanted
 from guardrail.replay.suggesting.proposals import Suggested, suggest
 from tests.replay.approving import RULES, Step, World
-from tests.replay.scene import history
+from tests.replay.scene import history, opened
+from tests.servers import place_in
 
 
 def send(amount: int = 60, to: str = "ann", **more: Any) -> Step:
@@ -33,9 +34,10 @@ def told(found: Suggested) -> list[tuple[str, int, int]]:
     return [(one.covers, len(one.approvals), len(one.prompts)) for one in found.proposals]
 
 
-@pytest.fixture(name="world")
-def _world(tmp_path: Path) -> World:
-    return World(folder=tmp_path.resolve())
+@pytest.fixture(name="world", params=["sqlite", "postgres"])
+def _world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as held:
+        yield World(folder=tmp_path.resolve(), database=request.param, held=held)
 
 
 @pytest.fixture(name="proposed")
@@ -170,7 +172,7 @@ def test_what_is_hidden_is_not_written_into_files(world: World):
 
 def test_what_was_erased_speaks_for_nothing_and_against_it_is_said(world: World):
     world.play([send(60, run="kept")] * 5 + [send(70)] * 5 + [send(60, run="gone", answer="no")])
-    with Ledger.open(world.folder / "then" / "guardrail.db") as ledger:
+    with opened(world.folder / "then") as ledger:
         for run in ("one user:anna", "gone user:anna"):
             ledger.erasing.erase(run, by="olaf", reason="asked for it")
     found = world.suggested()
@@ -180,7 +182,7 @@ def test_what_was_erased_speaks_for_nothing_and_against_it_is_said(world: World)
 
 def test_without_the_key_nothing_can_be_read(world: World):
     world.play([send()] * 5)
-    where = world.folder / "then" / "guardrail.db"
+    where = place_in(world.folder / "then", "guardrail.db")
     with pytest.raises(LedgerUnavailable, match=r"key .* cannot be read"):
         suggest(History(path=where, key=world.folder / "none"), world.bundle, world.decider, Wanted())
     other = world.folder / "other.key"

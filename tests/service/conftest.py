@@ -19,6 +19,7 @@ from guardrail.cli.service import application
 from guardrail.config import Config
 from guardrail.grants import SigningKey
 from guardrail.guard import Guardrail
+from guardrail.ledger.connection import Place
 from guardrail.outcomes import explain
 from guardrail.tokens import Tokens
 from tests.service.agent import attempt
@@ -116,15 +117,16 @@ class Instance:
 
 
 class Deployment:
-    """The folder, and what may be done in it."""
+    """The folder, and what may be done in it; the ledger is a file there, unless a place of it is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place | None = None) -> None:
         self.folder = folder
+        self._ledger = "" if place is None else f'[ledger]\npath = "{place}"\nkey = "guardrail.key"\n'
         self.instances: list[Instance] = []
         self._tokens: dict[str, str] = {}
 
     def configure(self, text: str = CONFIG, *, quorum: int = 1, grants: bool = False) -> None:
-        (self.folder / "guardrail.toml").write_text(text)
+        (self.folder / "guardrail.toml").write_text(self._ledger + text)
         (self.folder / "policies").mkdir(exist_ok=True)
         (self.folder / "policies" / "pay.rego").write_text(RULE.replace("QUORUM", str(quorum)))
         if grants:

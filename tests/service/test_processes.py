@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from guardrail.tokens import Tokens
+from tests.servers import somewhere
 from tests.service.conftest import CONFIG, Deployment, environment
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,16 @@ def test_commands_of_the_service(deployment: Deployment) -> None:
 GRAPH = CONFIG.replace('"bank/pay"]', '"pay"]').replace('[tools."bank/pay"]', "[tools.pay]")
 
 
+@pytest.fixture(name="resuming", params=["sqlite", "postgres"])
+def _resuming(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment in which suspended runs go on, on both databases."""
+    with somewhere(request.param) as place:
+        deployment = Deployment(tmp_path, place)
+        deployment.configure()
+        yield deployment
+        deployment.close()
+
+
 def suspended(deployment: Deployment, *, grants: bool = False) -> list[str]:
     """A LangGraph thread of another process that waits for people at two calls; answers the requests' ids."""
     deployment.configure(GRAPH + '[resume]\ncallable = "tests.service.graph:resume"\n', grants=False)
@@ -173,32 +184,32 @@ def comes_to(deployment: Deployment, *effects: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_suspended_graph_goes_on_in_the_service_once_people_have_decided(deployment: Deployment) -> None:
-    first, second = suspended(deployment)
-    service = deployment.serve(path=ROOT)
-    with service.client(deployment.token("ben")) as client:
+def test_a_suspended_graph_goes_on_in_the_service_once_people_have_decided(resuming: Deployment) -> None:
+    first, second = suspended(resuming)
+    service = resuming.serve(path=ROOT)
+    with service.client(resuming.token("ben")) as client:
         client.post(f"/v1/requests/{first}/votes", json={"answer": "approve"})
-        while len(deployment.effects) != 1:
+        while len(resuming.effects) != 1:
             time.sleep(0.05)
         client.post(f"/v1/requests/{second}/votes", json={"answer": "approve"})
-        comes_to(deployment, "1", "2")
+        comes_to(resuming, "1", "2")
     assert service.stop() == 0
 
 
 def test_where_grants_are_required_the_graph_goes_on_beside_the_agents_and_not_beside_the_key(
-    deployment: Deployment,
+    resuming: Deployment,
 ) -> None:
-    requests = suspended(deployment, grants=True)
-    service = deployment.serve(path=ROOT)
-    with service.client(deployment.token("ben")) as client:
+    requests = suspended(resuming, grants=True)
+    service = resuming.serve(path=ROOT)
+    with service.client(resuming.token("ben")) as client:
         for number in requests:
             client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
         time.sleep(1.0)
-        assert deployment.effects == []
-        done = deployment.command("resume", path=ROOT)
+        assert resuming.effects == []
+        done = resuming.command("resume", path=ROOT)
         assert (done.returncode, done.stdout.count("Resumed run thread-1")) == (0, 1), done.stderr
-        assert sorted(deployment.effects) == ["1", "2"]
-        assert deployment.command("resume", path=ROOT).stdout == "Nothing that is decided waits.\n"
+        assert sorted(resuming.effects) == ["1", "2"]
+        assert resuming.command("resume", path=ROOT).stdout == "Nothing that is decided waits.\n"
     assert service.stop() == 0
 
 
@@ -213,14 +224,14 @@ def watching(deployment: Deployment, path: Path | None = None) -> Generator[subp
             watcher.kill()
 
 
-def test_a_watcher_resumes_as_decisions_come(deployment: Deployment) -> None:
-    requests = suspended(deployment, grants=True)
-    service = deployment.serve(path=ROOT)
-    with watching(deployment, ROOT) as watcher:
-        with service.client(deployment.token("ben")) as client:
+def test_a_watcher_resumes_as_decisions_come(resuming: Deployment) -> None:
+    requests = suspended(resuming, grants=True)
+    service = resuming.serve(path=ROOT)
+    with watching(resuming, ROOT) as watcher:
+        with service.client(resuming.token("ben")) as client:
             for number in requests:
                 client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"})
-        comes_to(deployment, "1", "2")
+        comes_to(resuming, "1", "2")
         watcher.terminate()
         assert watcher.wait(30) == 0
 
@@ -233,12 +244,12 @@ def resume(approval):
 """
 
 
-def test_a_watcher_stops_whichever_of_its_threads_the_signal_comes_to(deployment: Deployment) -> None:
-    (deployment.folder / "stopping.py").write_text(STOPPING)
-    deployment.configure(CONFIG + '[resume]\ncallable = "stopping:resume"\n', grants=True)
-    number = deployment.ask()
-    service = deployment.serve()
-    with service.client(deployment.token("ben")) as client:
+def test_a_watcher_stops_whichever_of_its_threads_the_signal_comes_to(resuming: Deployment) -> None:
+    (resuming.folder / "stopping.py").write_text(STOPPING)
+    resuming.configure(CONFIG + '[resume]\ncallable = "stopping:resume"\n', grants=True)
+    number = resuming.ask()
+    service = resuming.serve()
+    with service.client(resuming.token("ben")) as client:
         assert client.post(f"/v1/requests/{number}/votes", json={"answer": "approve"}).status_code == 200
-    with watching(deployment) as watcher:
+    with watching(resuming) as watcher:
         assert watcher.wait(60) == 0
