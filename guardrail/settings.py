@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
+from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -15,9 +16,16 @@ from guardrail.calls import ArgumentKind, Effect, Trust
 from guardrail.canonical import canonical
 from guardrail.durations import Age, seconds
 from guardrail.errors import InvalidArguments
+from guardrail.mistakes import MisplacedSecretError
 from guardrail.patterns import HostPattern, Hours, ToolPattern, tool_title
 from guardrail.people import Person
 from guardrail.pointers import of_argument, tokens
+
+_HOST: Final = r"(?:\[[^]/@?]*\]|[^]\[:/@?,]*)(?::[0-9]*)?"
+_ADDRESS: Final = re.compile(
+    rf"postgres(?:ql)?://(?:[^:/@?]*@)?{_HOST}(?:,{_HOST})*(?:/[^/@?]*)?(?:\?([^@]*))?"
+)
+"""The address of a database, without a password: no ':', '/', '@' or '?' stands where one would be hidden."""
 
 
 def _checked(read: Callable[[str], object]) -> AfterValidator:
@@ -42,11 +50,16 @@ def written_path(text: str) -> str:
 
 
 def _place(text: str) -> None:
-    if not text.startswith(("postgresql://", "postgres://")):
+    if not text.startswith(("postgresql:", "postgres:")):
         _folder(text)
-    elif re.search(r"://[^/@]*:[^/@]+@|[?&]password=", text):
-        raise ValueError(
-            "expected an address without its password: give that by PGPASSWORD or a password file"
+        return
+    found = _ADDRESS.fullmatch(text)
+    if found is None or any(
+        re.search("password|secret", name) for name, _ in parse_qsl(found[1] or "", keep_blank_values=True)
+    ):
+        raise MisplacedSecretError(
+            "expected an address without its password: give that by PGPASSWORD or a password file, and write "
+            "postgresql://USER@HOST:PORT/DATABASE"
         )
 
 

@@ -7,6 +7,7 @@ A known error is a message and a `To do:` line on standard error, never a traceb
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 from guardrail.cli.app import app
@@ -17,4 +18,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter is no reason to stop
             stream.reconfigure(errors="backslashreplace")
+    logging.getLogger("guardrail.ledger").addHandler(logging.NullHandler())  # the command says it itself
     app(prog_name="guardrail")

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from guardrail.cli.options import CONFIG, AsJson, Color, ConfigPath, Person, opened, person_or_user
+from guardrail.cli.options import (
+    CONFIG,
+    AsJson,
+    Color,
+    ConfigPath,
+    LedgerAddress,
+    Person,
+    opened,
+    person_or_user,
+)
 from guardrail.cli.output import Output
 from guardrail.visible import visible
 
@@ -35,6 +44,7 @@ def erase(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept sealed.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    address: LedgerAddress = None,
     person: Person = None,
     config: ConfigPath = CONFIG,
     as_json: AsJson = False,
@@ -42,7 +52,7 @@ def erase(
 ) -> None:
     """Delete arguments, results, tasks and words of runs for good, and halt them. Their records stay and verify."""
     who, output = person_or_user(person), Output(color=color)
-    with opened(config) as (_, ledger):
+    with opened(config, address) as (_, ledger):
         meant = _meant(ledger, runs or [], principal)
         if not (yes or as_json):
             output.line(f"To be erased: {len(meant)} runs: {visible(', '.join(meant))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg
@@ -27,7 +28,10 @@ _MEANING: Final[dict[str, tuple[str, str]]] = {
         "is read-only: a standby, or set so",
         "name the primary, or all servers with `target_session_attrs=read-write`",
     ),
-    _NO_RIGHT: ("does not let this role do that", "give it its rights: docs/postgres.md, `guardrail database roles`"),
+    _NO_RIGHT: (
+        "does not let this role do that",
+        "give it its rights, as the owner of the tables: `guardrail database upgrade` and `roles`, docs/postgres.md",
+    ),
     "53100": ("cannot grow: the disk of the server is full", "free disk space; no tool runs until then"),
     "53200": ("cannot be used: the server is out of memory", "free memory on the server"),
     "53300": ("takes no more connections", "raise `max_connections`, or end other clients"),
@@ -36,6 +40,25 @@ _MEANING: Final[dict[str, tuple[str, str]]] = {
     "28000": ("does not let this user in", "check user, password and pg_hba.conf"),
     "28P01": ("does not let this user in: the password is wrong", "check PGPASSWORD or the password file"),
 }  # fmt: skip
+_UNSTATED: Final = (
+    (re.compile("no password supplied"), (
+        "does not let this user in: it wants a password, and was given none",
+        "set PGPASSWORD, or name a password file by PGPASSFILE",
+    )),
+    (re.compile("password authentication failed"), _MEANING["28P01"]),
+    (re.compile('no pg_hba.conf entry|role ".*" does not exist|not permitted to log in|authentication failed'), (
+        _MEANING["28000"]
+    )),
+    (re.compile('database ".*" does not exist'), _MEANING["3D000"]),
+    (re.compile("too many clients|too many connections|remaining connection slots"), _MEANING["53300"]),
+    (re.compile("SSL|certificate"), (
+        "cannot be reached: TLS does not agree", "check `sslmode`, `sslrootcert` and the server's certificate",
+    )),
+    (re.compile(r"invalid (URI|connection option|port number|percent-encoded|integer value|\w+ value)"), (
+        "has an address that is not understood", "correct it: [ledger] path, or --ledger",
+    )),
+)  # fmt: skip
+"""What is said where no connection comes about, which has no code; in the words of a server that speaks English."""
 _CLASSES: Final[dict[str, tuple[str, str]]] = {
     "08": ("cannot be reached", "start the server, and check host and port; no tool runs until then"),
     "53": ("lacks something that the server needs", "see its log"),
@@ -75,10 +98,16 @@ def meaning_of(error: Exception) -> tuple[str, str] | None:
     """What has happened to the database, and what to do; None where one statement is at fault."""
     if not isinstance(error, psycopg.Error):
         return None
+    if error.sqlstate is None and (unstated := _unstated(str(error))) is not None:
+        return unstated
     if is_lost(error):
         return _CLASSES["57"] if error.sqlstate in _GONE else _LOST
     state = error.sqlstate or ""
     return _MEANING.get(state) or _CLASSES.get(state[:2])
+
+
+def _unstated(said: str) -> tuple[str, str] | None:
+    return next((meaning for pattern, meaning in _UNSTATED if pattern.search(said)), None)
 
 
 def translate(error: Exception, name: str) -> LedgerError:

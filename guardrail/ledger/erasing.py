@@ -135,6 +135,7 @@ class _Erase(Write):
         if self._run not in tx.memory.runs:
             raise Conflict(f"there is no run {self._run!r}", fix="list them with 'guardrail runs'")
         run: tuple[Any, ...] = (self._run,)
+        tx.database.check_may_prune(tx.connection)  # the same role may do both
         self._check_nobody_needs_it(tx)
         self._halt.apply(tx)
         tx.connection.execute(_LEFT, run)

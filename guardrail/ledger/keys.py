@@ -39,6 +39,6 @@ def key_for(database: Database, connection: Connection, given: SealingKey | None
         sealed = f"the ledger {database.name} was sealed with key {used[0]}"
         raise LedgerUnavailable(
             f"{sealed}, not with key {key.id} ({key.path or 'given'})",
-            fix="use the key that it was made with",
+            fix=f"use the key that it was made with: copy that file to {key.path or 'this machine'}",
         )
     return key

@@ -219,8 +219,8 @@ class PostgresDatabase:
         """See `Database`."""
         if not connection.execute(partitions.OWNS).fetchone()[0]:
             raise LedgerUnavailable(
-                f"the ledger {self.name} does not let this role remove records",
-                fix="prune as the owner of the tables: `guardrail prune --ledger postgresql://OWNER@…`",
+                f"the ledger {self.name} does not let this role remove what was recorded",
+                fix="do it as the owner of the tables: --ledger postgresql://OWNER@…",
             )
 
     def end_month(self, month: int) -> bool:

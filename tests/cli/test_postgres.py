@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typer.testing import Result
 from guardrail.config import Config
 from guardrail.errors import ConfigError, LedgerUnavailable
 from guardrail.guard import Guardrail
+from guardrail.ledger.rights import granting_to
 from tests.servers import server_or_skip, template
 
 FILE = """
@@ -68,11 +72,76 @@ def test_without_the_key_of_a_ledger_none_is_made(address: str, tmp_path: Path) 
     Config.load().open_ledger().close()
 
 
-@pytest.mark.parametrize("address", ["postgresql://a:secret@db/x", "postgresql://db/x?password=secret"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://a:secret@db/x",
+        "postgresql://a:sec/ret@db/x",
+        "postgresql://a:12/secret@db/x",
+        "postgresql://a:sec@ret@db/x",
+        "postgresql://a:sec?ret@db/x",
+        "postgresql://db/x?password=secret",
+        "postgresql://db/x?passwor%64=secret",
+        "postgresql://db/x?a=b&sslpassword=secret",
+        "postgresql:/a:secret@db/x",
+    ],
+)
 def test_a_password_in_the_file_is_refused_and_not_shown(tmp_path: Path, address: Any) -> None:
     (tmp_path / "guardrail.toml").write_text(FILE.format(address=address))
-    with pytest.raises(ConfigError, match="expected an address without its password"):
+    with pytest.raises(ConfigError, match="expected an address without its password") as caught:
         Config.load(tmp_path / "guardrail.toml")
+    assert not re.search("sec|ret", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://",
+        "postgres://app@db/x",
+        "postgresql://app@a:5432,b,[::1]:5433/x?target_session_attrs=read-write",
+        "postgresql://app@/x?host=/run/postgresql&passfile=/run/secrets/password",
+        "postgresql://app@%2Frun%2Fpostgresql/x",
+    ],
+)
+def test_an_address_without_a_password_is_taken(tmp_path: Path, address: str) -> None:
+    (tmp_path / "guardrail.toml").write_text(FILE.format(address=address))
+    assert Config.load(tmp_path / "guardrail.toml").ledger.path == address
+
+
+def test_doctor_says_of_an_address_that_it_is_not_understood(
+    guardrail: Callable[..., Result], address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "guardrail.toml").write_text(FILE.format(address=f"{address}&bogus=1"))
+    result = guardrail("doctor")
+    assert result.exit_code == 4
+    assert "has an address that is not understood" in result.output
+    assert not (tmp_path / "guardrail.key").exists()
+
+
+def test_what_the_application_may_not_erase_its_owner_may(
+    guardrail: Callable[..., Result], address: str, tmp_path: Path
+) -> None:
+    worked()
+    name = address.partition("@/")[2].partition("?")[0]
+    server_or_skip().run(
+        "DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        *granting_to("app").strip().split(";\n"),
+        database=name,
+    )
+    (tmp_path / "guardrail.toml").write_text(FILE.format(address=address.replace("//owner@", "//app@")))
+    refused = guardrail("erase", "r1", "--yes")
+    assert refused.exit_code == 4
+    assert "To do: do it as the owner of the tables: --ledger postgresql://OWNER@…" in refused.output
+    assert guardrail("erase", "r1", "--yes", "--ledger", address).exit_code == 0
+
+
+def test_a_ledger_that_cannot_write_is_told_in_words(address: str) -> None:
+    worked()
+    name = address.partition("@/")[2].partition("?")[0]
+    server_or_skip().run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    command = [sys.executable, "-m", "guardrail.cli", "halt", "--all", "--reason", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 2), done.stderr
 
 
 def test_a_server_with_another_clock_is_named(guardrail: Callable[..., Result], address: str) -> None:
