@@ -173,7 +173,7 @@ class Pruning:
 
         Raises:
             MustBeKept: some of it is younger than six months, or no checkpoint covers it, and the wish does not say
-                that it goes all the same.
+                that it goes all the same; or it is still to come.
             VerificationFailed: something is not as it was written.
             LedgerUnavailable: the ledger cannot be read.
         """
@@ -254,7 +254,13 @@ class Pruning:
             yield count
 
     def _check_age(self, wish: Wish) -> None:
-        least = SHORTEST.before(self._clock())
+        now = self._clock()
+        if wish.before > now:  # else nothing could be written any more until that month is over
+            raise MustBeKept(
+                f"{wish.before:%Y-%m-%d} is still to come: a month that has not ended is not pruned",
+                fix="name a moment that is past",
+            )
+        least = SHORTEST.before(now)
         if wish.before > least and not wish.below_six_months:
             raise MustBeKept(
                 f"records from {least:%Y-%m-%d} on are younger than six months, which is how long the EU AI Act, "

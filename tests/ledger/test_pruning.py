@@ -418,7 +418,7 @@ def test_the_application_may_not(clock: Clock):
         key = SealingKey(bytes(32))
         with Ledger.open(address.replace("//owner@", "//app@"), key=key, clock=clock) as ledger:
             january_of_an_application(ledger, clock)
-            with pytest.raises(LedgerUnavailable, match="does not let this role remove records"):
+            with pytest.raises(LedgerUnavailable, match="does not let this role remove what was recorded"):
                 ledger.pruning.declare(wish())
             assert verify(address, keys=KEYS).pruned == ()
             with Ledger.open(address, key=key, clock=clock) as owned:

@@ -245,11 +245,21 @@ class Player:
                     self._guard.ledger.vote(approval.id, "bob", answer, channel="test")
 
 
-def play(folder: Path, rules: Rules, calls: Sequence[Planned], ops: Sequence[Op]) -> Played:
-    """Play a script under rules, in a ledger of its own."""
-    folder.mkdir()
-    with closing(rules.rego()) as rego, Ledger.open(folder / "guardrail.db", clock=lambda: NOON) as ledger:
+def play(
+    folder: Path, rules: Rules, calls: Sequence[Planned], ops: Sequence[Op], *, at: datetime = NOON
+) -> Played:
+    """Play a script into the ledger of a folder, which is made where there is none.
+
+    Args:
+        folder: of the ledger.
+        rules: what is decided by.
+        calls: the script.
+        ops: what happens to them, in turn.
+        at: when all of it happens.
+    """
+    folder.mkdir(exist_ok=True)
+    with closing(rules.rego()) as rego, Ledger.open(folder / "guardrail.db", clock=lambda: at) as ledger:
         guard = Guardrail(
-            policy=rego, boundaries=rules.boundaries, tools=TOOLS, ledger=ledger, clock=lambda: NOON
+            policy=rego, boundaries=rules.boundaries, tools=TOOLS, ledger=ledger, clock=lambda: at
         )
         return asyncio.run(Player(calls, guard).play(ops))
