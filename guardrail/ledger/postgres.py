@@ -29,7 +29,7 @@ from guardrail.ledger import complaints, partitions
 from guardrail.ledger.connection import Connection, Deferred, Dialect, Place, Seen, Uncertain, shown
 from guardrail.ledger.listening import CHANNEL, Listener
 from guardrail.ledger.readers import Readers
-from guardrail.ledger.session import Session
+from guardrail.ledger.session import Reading, Session
 
 _TURN: Final = 0x67756172  # "guar"
 """First half of the advisory lock; the second is the number of the sequence, so every schema has its own."""
@@ -113,6 +113,13 @@ class PostgresDatabase:
 
     def _connect_reader(self) -> Session:
         return Session.to(self._address, within=self.wait, reading=True)
+
+    def _connect_another(self, lost: Session) -> Session:
+        """A connection that reads in place of one that is lost, which is closed."""
+        session = self._connect_reader()
+        session.patience = lost.patience
+        lost.close()
+        return session
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -294,11 +301,12 @@ class PostgresDatabase:
                 self._readers.give(session, keep=False)
                 session = self._readers.take()
             session.patience = self._patience if quick else None
+            reading = Reading(session, self._connect_another)
             try:
-                yield session
-                keep = not session.closed and not session.in_transaction
+                yield reading
+                keep = not reading.session.closed and not reading.in_transaction
             finally:
-                self._readers.give(session, keep=keep)
+                self._readers.give(reading.session, keep=keep)
         except psycopg.Error as error:
             raise complaints.translate(error, self.name) from error
 

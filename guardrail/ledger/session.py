@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
@@ -16,6 +16,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.rows import RowFactory, tuple_row
 from psycopg.types.numeric import Int8BinaryDumper
 
+from guardrail.ledger.complaints import is_lost
 from guardrail.ledger.statements import for_postgres
 
 Answer = TypeVar("Answer")
@@ -30,6 +31,10 @@ _ADAPTERS.register_dumper(int, Int8BinaryDumper)  # one type for every number: o
 @lru_cache(maxsize=1024)
 def _native(sql: str) -> bytes:
     return for_postgres(sql).encode()
+
+
+class Silent(psycopg.OperationalError):
+    """The server has taken too long for an answer."""
 
 
 class Session(psycopg.Connection[tuple[Any, ...]]):
@@ -88,7 +93,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         """See psycopg: what every answer of the server is waited for with.
 
         Raises:
-            psycopg.OperationalError: no answer came in time; the connection is closed, as if it had been lost.
+            Silent: no answer came in time; the connection is closed, as if it had been lost.
         """
         until = None if self.patience is None else time.monotonic() + self.patience
         try:
@@ -97,7 +102,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             if error.sqlstate is not None or until is None or self.closed or time.monotonic() < until:
                 raise
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"no answer within {self.patience:g} seconds") from error
+            raise Silent(f"no answer within {self.patience:g} seconds") from error
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> _Cursor:  # type: ignore[override]
         """Run a statement of this package."""
@@ -164,6 +169,56 @@ class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
         """One that ends a transaction: never prepared, so that it stands in one message."""
         super().execute(_native(sql), None, prepare=False, binary=True)
         return self
+
+
+class Reading:
+    """A connection that only reads, as `guardrail.ledger.connection.Connection` has it, over one that may be lost.
+
+    A server that was started again, or has hung up for another reason, is asked once more over a new connection: what
+    only reads may be asked again. Inside a transaction it may not, since what was read before was read as of another
+    moment; and one that is silent is not, since somebody has waited for it once.
+
+    Attributes:
+        session: the connection in use; whoever has opened `Reading` gives it back.
+    """
+
+    def __init__(self, session: Session, another: Callable[[Session], Session]) -> None:
+        """Read over a session.
+
+        Args:
+            session: the first one.
+            another: opens one in place of one that is lost.
+        """
+        self.session = session
+        self._another = another
+
+    @property
+    def in_transaction(self) -> bool:
+        """See `Session`."""
+        return self.session.in_transaction
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> _Cursor:
+        """Run a statement; outside a transaction once more, where the connection turns out to be lost."""
+        begun = self.session.in_transaction
+        try:
+            return self.session.execute(sql, parameters)
+        except psycopg.OperationalError as error:
+            if begun or isinstance(error, Silent) or not is_lost(error):
+                raise
+            self.session = self._another(self.session)
+        return self.session.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> _Cursor:
+        """See `Session`."""
+        return self.session.executemany(sql, parameters)
+
+    def cursor(self) -> _Cursor:
+        """See `Session`."""
+        return _Cursor(self.session)
+
+    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """See `Session`: a transaction has to be open."""
+        return self.session.stream(sql)
 
 
 _WRITES: Final = (

@@ -20,12 +20,14 @@ class Wire:
         server: the folder with the socket of the server itself.
 
     Attributes:
-        cut: what happens to the next commit; None = nothing.
+        cut: what happens to the next commit, or other words; None = nothing.
+        words: at which the cut is.
         open: new clients are let through.
     """
 
     def __init__(self, folder: Path, server: Path) -> None:
         self.cut: Cut | None = None
+        self.words = b"COMMIT"
         self.open = True
         self._server = str(server / ".s.PGSQL.5432")
         self._listening = socket.socket(socket.AF_UNIX)
@@ -52,7 +54,7 @@ class Wire:
     def _asks(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while said := client.recv(1 << 16):
-                cut = self.cut if b"COMMIT" in said else None
+                cut = self.cut if self.words in said else None
                 if cut is not None:
                     self.cut = None
                     client.shutdown(socket.SHUT_RDWR)  # whatever is answered, the client does not hear it

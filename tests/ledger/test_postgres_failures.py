@@ -14,6 +14,7 @@ from guardrail.admission import Settled, Ticket
 from guardrail.errors import LedgerError, LedgerUnavailable
 from guardrail.ledger import Ledger
 from guardrail.ledger.connection import shown
+from guardrail.ledger.places import database_at
 from guardrail.ledger.session import Session
 from guardrail.sealing import SealingKey
 from tests.ledger.cutting import Cut, Wire
@@ -289,6 +290,56 @@ def test_a_server_that_says_nothing_any_more_is_lost_and_nothing_runs(own: Serve
         assert isinstance(ledger.write(admit(call(2)), alone=True), Ticket)
         assert ledger.settled(kept.key) == Settled(status="returned", result=b'"ok"')
         assert ledger.verify().ok
+
+
+def test_what_was_read_before_a_server_was_started_again_is_read_on_after_it(own: Server) -> None:
+    """Between two statements, where nothing tells that the connection is lost."""
+    with own.database() as address, Ledger.open(address, key=KEY) as ledger:
+        ran(ledger, call(1))
+        database = database_at(address, wait=5.0)
+        with database.reading() as connection:
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)
+            own.stop()
+            own.start()
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)
+            own.kill()
+            own.start()
+            connection.execute("BEGIN")
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)
+            connection.execute("ROLLBACK")
+        database.close()
+
+
+def test_what_is_read_as_of_one_moment_is_not_read_on_after_a_restart(own: Server) -> None:
+    with own.database() as address, Ledger.open(address, key=KEY) as ledger:
+        ran(ledger, call(1))
+        database = database_at(address, wait=5.0)
+        with pytest.raises(LedgerUnavailable), database.reading() as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM calls")
+            own.stop()
+            own.start()
+            connection.execute("SELECT count(*) FROM calls")
+        with database.reading() as connection:
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)
+        database.close()
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_read_whose_answer_is_lost_is_asked_once_more(
+    wire: tuple[Wire, Path], address: str, cut: Cut
+) -> None:
+    with Ledger.open(through(wire, address), key=KEY) as ledger:
+        ran(ledger, call(1))
+        assert len(ledger.runs()) == 1  # there is a connection that reads
+        wire[0].words, wire[0].cut = b"controls", cut
+        assert ledger.halts() == ()
+        assert wire[0].cut is None
+        wire[0].cut, wire[0].open = cut, False
+        with pytest.raises(LedgerUnavailable, match="cannot be reached"):
+            ledger.halts()
+        wire[0].open = True
+        assert ledger.halts() == ()
 
 
 def test_whoever_reads_when_the_server_freezes_is_told(own: Server) -> None:
