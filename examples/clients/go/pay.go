@@ -47,7 +47,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "go run . INVOICE AMOUNT TO")
 		os.Exit(2)
 	}
-	amount, _ := strconv.Atoi(os.Args[2]) // what is no number is 0, which the policy judges
+	amount, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "AMOUNT is a whole number")
+		os.Exit(2)
+	}
 	patience, err := strconv.ParseFloat(cmp.Or(os.Getenv("GUARDRAIL_PATIENCE"), "600"), 64)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "GUARDRAIL_PATIENCE is a number of seconds")
