@@ -84,6 +84,10 @@ class OpaSettings(BaseModel):
             raise ValueError(f"{error.message}; {error.fix}") from error
         if self.key and not self.certificate:
             raise ValueError("expected a certificate beside its key")
+        if (self.ca or self.certificate) and not self.url.startswith("https:"):
+            raise ValueError(
+                "certificates mean nothing without TLS; use an address that begins with https://"
+            )
         return self
 
     def server(self, folder: Path) -> Server:

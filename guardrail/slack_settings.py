@@ -127,7 +127,9 @@ def secret(reference: str, folder: Path) -> str:
     try:
         value = (folder / name).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the secret in {name} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(
+            f"the secret in {name} cannot be read: {type(error).__name__}", fix=f"put it into {folder / name}"
+        ) from error
     if not value:
         raise ConfigError(f"the file {name} is empty", fix="put the secret into it")
     return value

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from guardrail.bundles import Bundle
 from guardrail.canonical import canonical
+from guardrail.editions.manifest import package_of
 
 
 def archive(bundle: Bundle) -> bytes:
@@ -29,7 +30,9 @@ def archive(bundle: Bundle) -> bytes:
 
 
 def _files(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
-    yield ".manifest", canonical({"revision": bundle.revision, "roots": [""], "rego_version": 1})
+    packages = {package_of(path, source)[0] for path, source in bundle.rules.items()}
+    roots = sorted(packages | set(bundle.data))  # the rest of the server's `data` is left to others
+    yield ".manifest", canonical({"revision": bundle.revision, "roots": roots, "rego_version": 1})
     yield "data.json", bundle.data_json
     for path, source in bundle.rules.items():
         yield path, source.encode()

@@ -27,7 +27,10 @@ HEALTH_BYTES: Final = 65_536
 """How much is read of an answer that is no decision: an error, or the state of the server."""
 _ASKED: Final[Mapping[str, Any]] = {"strict-builtin-errors": "true", "provenance": "true"}
 """Without strict errors, a deny whose built-in function fails vanishes. Provenance names the bundles."""
-_DOWN: Final = "start the server, or name another one under [opa]; `guardrail doctor` tells what is wrong"
+_DOWN: Final = (
+    "start the server, or correct `url` and `ca` under [opa]; `guardrail doctor` tells what is wrong"
+)
+_UNKNOWN: Final = "correct `token` under [opa], or the server's authorization policy"
 _FIXES: Final[Mapping[ReasonCode, str]] = {
     "policy.malformed": "see what answers there, and name an OPA server under [opa]",
     "policy.redirected": "name the OPA server itself under [opa]: nobody is followed elsewhere",
@@ -61,6 +64,8 @@ class UnansweredError(Exception):
     @property
     def fix(self) -> str:
         """What to do about it."""
+        if self.status in {401, 403}:
+            return _UNKNOWN
         return _FIXES.get(self.code, _DOWN) if self.passing else "the owner of the policy has to repair it"
 
 

@@ -97,7 +97,8 @@ class Server:
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(filter(None, (self.authority, self.certificate, self.key)))
             raise ConfigError(
-                f"the certificates for {self.title} cannot be read ({files}): {error}"
+                f"the certificates for {self.title} cannot be read ({files}): {error}",
+                fix="correct `ca`, `certificate` and `key` under [opa]",
             ) from error
         return context
 

@@ -77,6 +77,7 @@ def recomputed() -> Recomputation:
 
 
 MISTAKES = {
+    'url = "http://127.0.0.1:1"\nca = "ca.pem"': "certificates mean nothing without TLS",
     'url = "opa:8181"': "opa.url: expected the address of an OPA server",
     'url = "http://u:p@opa:8181"': "opa.url: expected an address without a user or password",
     'url = "http://opa:8181/v1"': "opa.url: expected the address of an OPA server",
@@ -139,6 +140,41 @@ def test_a_token_may_be_exchanged_in_its_file_while_calls_run(tmp_path: Path):
             assert policy.decide(given(5)).effect == "deny"
             secret.write_text("second\n")
             assert policy.decide(given(5)).effect == "allow"
+
+
+AUTHORIZATION = """package system.authz
+
+default allow := false
+
+allow if input.identity == "s3cret"
+"""
+
+
+def test_an_authorization_policy_stands_beside_the_bundle_and_doctor_names_the_token(
+    opa: None, tmp_path: Path
+):
+    (tmp_path / "authz").mkdir()
+    (tmp_path / "authz" / "authz.rego").write_text(AUTHORIZATION)
+    (tmp_path / "authz" / ".manifest").write_text('{"roots": ["system"]}')
+    (tmp_path / "token").write_text("s3cret")
+    options = ["--authentication=token", "--authorization=basic", "--bundle", str(tmp_path / "authz")]
+    with Process(BUNDLE, options=options) as process:
+        configure(served(process.url, 'token = "file:token"'))
+        assert "is ready: it decides by the policies that are here" in guardrail("doctor").output
+        configure(served(process.url))
+        refused = guardrail("doctor")
+    assert refused.exit_code == 1
+    assert "To do (opa): correct `token` under [opa]" in refused.output
+
+
+def test_doctor_says_what_to_do_about_files_that_are_not_there():
+    for key, fix in (
+        ('token = "file:gone"', "put it into"),
+        ('ca = "gone.pem"', "correct `ca`, `certificate` and `key` under [opa]"),
+    ):
+        configure(served("https://127.0.0.1:1", key))
+        result = guardrail("doctor")
+        assert (result.exit_code, fix in result.output) == (1, True), result.output
 
 
 def test_the_server_decides_and_every_record_says_so(opa: None):
