@@ -52,3 +52,9 @@ def test_the_chart_is_of_this_version_and_of_the_form() -> None:
         plain = re.sub(r"(?m)^\{\{.*\n?", "", template.read_text())
         named = yaml.safe_load(re.sub(r"\{\{[^}]*\}\}", "x", plain))
         assert {"apiVersion", "kind", "metadata"} <= named.keys(), template
+
+
+def test_a_volume_is_not_opened_to_the_group_at_every_start() -> None:
+    """What is there already keeps its rights: `fsGroup` alone gives every file to the group, the sealing key too."""
+    template = (DEPLOY / "chart" / "templates" / "statefulset.yaml").read_text()
+    assert "fsGroupChangePolicy: OnRootMismatch" in template

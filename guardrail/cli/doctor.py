@@ -53,7 +53,7 @@ def doctor(*, config: ConfigPath = CONFIG, as_json: AsJson = False, color: Color
     else:
         observing = settings.mode == "observe"
         signs += [*_configuration(config, settings), *_policies(settings), *_packages(settings)]
-        signs += [*_outputs(settings), *_ledger(settings)]
+        signs += [*_outputs(settings), *_tokens(settings), *_ledger(settings)]
     signs += _adapters()
     output = Output(color=color)
     if as_json:
@@ -186,6 +186,16 @@ def _packages(config: Config) -> Iterator[Sign]:
         yield Sign(about="packages", state="note", text=text)
     if config.names.resolve:
         yield Sign(about="names", state="ok", text=f"looked up within {config.names.timeout:g} s")
+
+
+def _tokens(config: Config) -> Iterator[Sign]:
+    """Only where the file is there and cannot be used: then the service knows nobody."""
+    from guardrail.tokens import Tokens  # noqa: PLC0415  for who serves
+
+    try:
+        Tokens(config.folder / config.serve.tokens).all()
+    except ConfigError as error:
+        yield Sign(about="tokens", state="error", text=error.message, fix=error.fix)
 
 
 def _outputs(config: Config) -> Iterator[Sign]:

@@ -118,6 +118,8 @@ def token(
     tokens, output = Tokens(settings.folder / settings.serve.tokens), Output(color=color)
     if person is not None:
         kind: Holder = "client" if client else "person"
+        if not client and person in settings.clients and person not in settings.people:
+            raise typer.BadParameter(f"{visible(person)} is a program: say --client")
         known = _client(settings, person) if client else _known(settings, person).id
         made = tokens.create(known, kind=kind, lifetime=None if days is None else timedelta(days=days))
         if as_json:

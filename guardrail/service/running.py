@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -47,12 +48,27 @@ def _told(_: int, __: FrameType | None) -> None:
     """Somebody wants the service to end; uvicorn has seen to that."""
 
 
+def _check_certificate(place: Place) -> None:
+    """See that TLS can be spoken, before anybody is told that it is; a key under a pass phrase asks nobody for it."""
+    if place.certificate is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(place.certificate, place.certificate_key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"serve: {place.certificate} with {place.certificate_key} cannot be used for TLS: {error}",
+            fix="correct certificate and certificate_key in [serve]: PEM, one belonging to the other, no pass phrase",
+        ) from error
+
+
 def run(app: ASGIApp, place: Place) -> None:
     """Answer until SIGTERM or SIGINT; then finish what is being answered and told, and return.
 
     Raises:
-        ConfigError: the address is taken, or not of this computer.
+        ConfigError: the address is taken, or not of this computer; the certificate or its key cannot be used.
     """
+    _check_certificate(place)
     log_to_standard_error()
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:
@@ -60,7 +76,7 @@ def run(app: ASGIApp, place: Place) -> None:
     except OSError as error:
         raise ConfigError(
             f"serve: {place.host}:{place.port} cannot be listened at: {error.strerror}",
-            fix="name another port in [serve], or end what listens there",
+            fix="name another host or port in [serve], or end what listens there",
         ) from error
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",

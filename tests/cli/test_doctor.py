@@ -252,3 +252,12 @@ def test_a_collector_is_asked(
     assert [(asked.target, asked.headers["authorization"], asked.body) for asked in collector.asked] == [
         ("/mine?secret=1", "Basic abc", b"")
     ]
+
+
+def test_tokens_that_cannot_be_read_are_named(project: Any, guardrail: Guardrail, document: Document):
+    project.send("bob")
+    (project.folder / "tokens.json").write_text("{")
+    assert signs(document("doctor"), "tokens") == [
+        ("error", f"{project.folder / 'tokens.json'}: these are no tokens (JSONDecodeError)")
+    ]
+    assert guardrail("doctor").exit_code == 1

@@ -106,6 +106,10 @@ def test_a_second_service_at_the_same_address_and_tokens_in_the_clear_are_refuse
     assert (code, "cannot be listened at" in said) == (2, True)
     code, said = refused("--host", "0.0.0.0")
     assert (code, "tokens would travel in the clear" in said) == (2, True)
+    gone = 'certificate = "gone.pem"\ncertificate_key = "gone.key"\n'
+    deployment.configure(CONFIG.replace("[serve]\n", f"[serve]\n{gone}"))
+    code, said = refused()
+    assert (code, len(said.splitlines()), "cannot be used for TLS" in said) == (2, 2, True), said
     deployment.configure(CONFIG + '[approvals]\ngrants = "required"\npublic_keys = ["service.pub"]\n')
     code, said = refused()
     assert (code, "names no signing_key" in said) == (2, True)
@@ -146,6 +150,9 @@ def test_commands_of_the_service(deployment: Deployment) -> None:
     assert ran("token", "--list")[1] == "No tokens.\n"
     assert ran("token", "nobody")[0] == 1
     assert ran("token")[0] == 2
+    deployment.configure(CONFIG + '[clients.billing]\nagents = ["payer"]\n')
+    code, said = ran("token", "billing")
+    assert (code, "billing is a program: say --client" in said) == (2, True)
     code, said = ran("keys", "new.key")
     assert (code, (deployment.folder / "new.key").stat().st_mode & 0o777) == (0, 0o600)
     assert ran("keys", "new.key")[0] == 2
