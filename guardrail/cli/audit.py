@@ -27,7 +27,7 @@ def verify(
         ),
     ] = None,
     anchors: Annotated[
-        bool, typer.Option("--anchors", help="Ask wherever [checkpoints.anchors] keeps them.")
+        bool, typer.Option("--anchors", help="Ask wherever \\[checkpoints.anchors] keeps them.")
     ] = False,
     progress: Progress = None,
     config: ConfigPath = CONFIG,

@@ -91,7 +91,8 @@ def snapshot(
         Path | None, typer.Option("--names", metavar="FILE", help="A file with all names, one a line.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Where. Left out: as [registry] snapshot says.")
+        Path | None,
+        typer.Option("--to", metavar="DIR", help="Where. Left out: as \\[registry] snapshot says."),
     ] = None,
     config: ConfigPath = CONFIG,
     color: Color = None,

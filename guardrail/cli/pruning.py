@@ -43,7 +43,7 @@ def prune(
     *,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="AGE", help="12mo, 400d, 2y. Left out: [ledger] retention."),
+        typer.Option("--older-than", metavar="AGE", help="12mo, 400d, 2y. Left out: \\[ledger] retention."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and say what would go; delete nothing.")

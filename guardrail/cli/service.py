@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def serve(
     *,
     host: Annotated[
-        str | None, typer.Option("--host", help="Where to listen; left out: as [serve] says.")
+        str | None, typer.Option("--host", help="Where to listen; left out: as \\[serve] says.")
     ] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65_535, help="0 = any that is free.")
@@ -92,11 +92,11 @@ def application(settings: Config) -> Generator[Any]:
 
 def token(
     person: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Whose it is, as in [people.NAME].")
+        str | None, typer.Argument(metavar="[NAME]", help="Whose it is, as in \\[people.NAME].")
     ] = None,
     *,
     client: Annotated[
-        bool, typer.Option("--client", help="It is that of a program, as in [clients.NAME].")
+        bool, typer.Option("--client", help="It is that of a program, as in \\[clients.NAME].")
     ] = False,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="How long it counts; left out: always.")
@@ -149,7 +149,7 @@ def token(
 def keys(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The new signing key; left out: that of [serve]."),
+        typer.Argument(metavar="[FILE]", help="The new signing key; left out: that of \\[serve]."),
     ] = None,
     *,
     log: Annotated[

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from rich.markup import render
+from typer.main import get_command
 from typer.testing import Result
 
 import guardrail as package
+from guardrail.cli.app import app
 
 Process = Callable[..., CompletedProcess[str]]
 Guardrail = Callable[..., Result]
@@ -24,6 +27,24 @@ COMMANDS = [
 def test_the_version_is_printed(process: Process):
     ended = process("--version")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"guardrail {package.__version__}\n", "")
+
+
+def helps(command: Any, name: str = "guardrail") -> Iterator[tuple[str, str]]:
+    """Every text of the help pages, with the command that it is of."""
+    yield name, command.help or ""
+    yield from ((name, getattr(parameter, "help", None) or "") for parameter in command.params)
+    for each, other in getattr(command, "commands", {}).items():
+        yield from helps(other, f"{name} {each}")
+
+
+def test_the_help_swallows_no_name_in_brackets():
+    """What stands in brackets is taken for a style, and `[serve]` for one that nobody knows."""
+    swallowed = [
+        (command, text)
+        for command, text in helps(get_command(app))
+        if render(text).plain != text.replace("\\[", "[")
+    ]
+    assert swallowed == []
 
 
 HELP = """
