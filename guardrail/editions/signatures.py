@@ -123,7 +123,10 @@ def _check_digests(files: Mapping[str, bytes], signed: list[_File]) -> None:
     if len(set(names)) < len(names):
         raise _refused("its signature names a file twice")
     for name in sorted(files.keys() ^ set(names)):
-        raise _refused(f"{name} is " + ("not covered by the signature" if name in files else "missing"))
+        raise _refused(
+            f"{name} is " + ("not covered by the signature" if name in files else "missing"),
+            "repair what is handed out; a folder is signed from inside of it: docs/bundles.md",
+        )
     for name, item in zip(names, signed, strict=True):
         hashing = _HASHES.get(item.algorithm)
         if hashing is None:

@@ -125,5 +125,6 @@ def test_a_signed_folder_is_read(folder: Path):
 
     assert (read().counter, read().bundle.data) == (41, {"settings": DATA})
     (folder / "rules" / "more.rego").write_bytes(rule("more"))
-    with pytest.raises(BundleRefused, match=r"rules/more\.rego is not covered by the signature"):
+    with pytest.raises(BundleRefused, match=r"rules/more\.rego is not covered by the signature") as caught:
         read()
+    assert "a folder is signed from inside of it" in caught.value.fix
