@@ -87,7 +87,8 @@ def at(config: Config, address: str | None) -> Config:
     try:
         type(config.ledger).model_validate({"path": address})
     except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--ledger") from error
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(said, param_hint="--ledger") from error
     return config.model_copy(update={"ledger": config.ledger.model_copy(update={"path": address})})
 
 

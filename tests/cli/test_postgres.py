@@ -108,6 +108,15 @@ def test_an_address_without_a_password_is_taken(tmp_path: Path, address: str) ->
     assert Config.load(tmp_path / "guardrail.toml").ledger.path == address
 
 
+def test_a_password_on_the_command_line_is_refused_and_not_shown(
+    guardrail: Callable[..., Result], address: str
+) -> None:
+    refused = guardrail("erase", "r1", "--yes", "--ledger", address.replace("//owner@", "//owner:secret@"))
+    assert refused.exit_code == 2
+    assert "Invalid value for --ledger: expected an address without its" in refused.output
+    assert "secret" not in refused.output
+
+
 def test_doctor_says_of_an_address_that_it_is_not_understood(
     guardrail: Callable[..., Result], address: str, tmp_path: Path
 ) -> None:
