@@ -503,3 +503,27 @@ def test_a_reader_that_began_before_sees_all_of_it_to_its_end(ledger: Ledger, pa
         count = connection.execute(f"SELECT {JANUARY}").fetchone()[0]
     removing.join()
     assert (count > 0, rows(path, JANUARY)) == (True, 0)
+
+
+def test_those_who_prune_at_once_prune_it_once(tmp_path: Path, path: Place, clock: Clock):
+    with Ledger.open(path, clock=clock) as ledger:
+        for month in range(1, 5):
+            clock.now = datetime(2026, month, 15, tzinfo=UTC)
+            for number in range(40):
+                ran(ledger, call(number, run=f"{month}-{number % 3}"))
+        size = ledger.verify().records
+    never = 1 << 60
+    processes = [
+        _context.Process(target=pruner.prune, args=(tmp_path, datetime(2026, 5, 1, tzinfo=UTC), never))
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    with Ledger.open(path, clock=lambda: pruner.NOW, wait=30.0) as ledger:
+        assert (ledger.pruning.unfinished(), ledger.verify().faults) == ((), ())
+        (record,) = [record for record in ledger.records() if record.kind == "pruned"]
+        assert (record.fields["months"], record.fields["records"]) == ([202601, 202602, 202603, 202604], size)
+    assert rows(path, "count(*) FROM records WHERE month > 0 AND month < 202605") == 0
