@@ -55,7 +55,8 @@ def _place(text: str) -> None:
         return
     found = _ADDRESS.fullmatch(text)
     if found is None or any(
-        re.search("password|secret", name) for name, _ in parse_qsl(found[1] or "", keep_blank_values=True)
+        re.search("password|secret", name, re.IGNORECASE)
+        for name, _ in parse_qsl(found[1] or "", keep_blank_values=True)
     ):
         raise MisplacedSecretError(
             "expected an address without its password: give that by PGPASSWORD or a password file, and write "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from guardrail.service.running import Place
     from guardrail.showing import Shown
     from guardrail.tokens import Holder
+
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(
@@ -195,9 +197,9 @@ def resume(
     output = Output(color=color)
     with opened(config) as (settings, ledger):
         if watch:
-            with _delivery(settings, ledger, [_resuming(settings, ledger)]):
+            with _stopping() as wait, _delivery(settings, ledger, [_resuming(settings, ledger)]):
                 output.line("Resuming what is decided; stop with Ctrl-C.")
-                _until_stopped()
+                wait()
             return
         from guardrail.resuming import resume_all  # noqa: PLC0415
 
@@ -335,8 +337,9 @@ def _log_key(path: Path | None, log: str, output: Output) -> None:
     output.line(str(signer.key))
 
 
-def _until_stopped() -> None:
-    """Block until SIGTERM or SIGINT.
+@contextmanager
+def _stopping() -> Generator[Callable[[], None]]:
+    """What waits for SIGTERM or SIGINT; one that comes before anybody waits counts, too.
 
     A lock would be simpler, and now and then it never wakes: the system may hand the signal to another thread. Python
     writes to the wakeup descriptor from whichever thread it is (`signal.set_wakeup_fd`).
@@ -344,10 +347,15 @@ def _until_stopped() -> None:
     woken, wakes = socket.socketpair()
     with woken, wakes:
         wakes.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _, __: None)
         before = signal.set_wakeup_fd(wakes.fileno())
+        for number in _STOPS:
+            signal.signal(number, lambda _, __: None)
+
+        def wait() -> None:
+            while woken.recv(1)[0] not in _STOPS:  # other signals wake it as well
+                pass
+
         try:
-            woken.recv(1)
+            yield wait
         finally:
             signal.set_wakeup_fd(before)

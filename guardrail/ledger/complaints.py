@@ -40,6 +40,7 @@ _MEANING: Final[dict[str, tuple[str, str]]] = {
     "28000": ("does not let this user in", "check user, password and pg_hba.conf"),
     "28P01": ("does not let this user in: the password is wrong", "check PGPASSWORD or the password file"),
 }  # fmt: skip
+_MISWRITTEN: Final = "has an address that is not understood", "correct it: [ledger] path, or --ledger"
 _UNSTATED: Final = (
     (re.compile("no password supplied"), (
         "does not let this user in: it wants a password, and was given none",
@@ -51,12 +52,12 @@ _UNSTATED: Final = (
     )),
     (re.compile('database ".*" does not exist'), _MEANING["3D000"]),
     (re.compile("too many clients|too many connections|remaining connection slots"), _MEANING["53300"]),
-    (re.compile("SSL|certificate"), (
+    (re.compile("certificate verify failed|certificate file|does not support SSL|SSL error: (?!unexpected eof)"), (
         "cannot be reached: TLS does not agree", "check `sslmode`, `sslrootcert` and the server's certificate",
     )),
-    (re.compile(r"invalid (URI|connection option|port number|percent-encoded|integer value|\w+ value)"), (
-        "has an address that is not understood", "correct it: [ledger] path, or --ledger",
-    )),
+    (re.compile(
+        r"invalid (URI|connection option|port number|percent-encoded|integer value|\w+ value)|(missing|extra) key/value"
+    ), _MISWRITTEN),
 )  # fmt: skip
 """What is said where no connection comes about, which has no code; in the words of a server that speaks English."""
 _CLASSES: Final[dict[str, tuple[str, str]]] = {
@@ -115,4 +116,6 @@ def translate(error: Exception, name: str) -> LedgerError:
     meaning, said = meaning_of(error), " ".join(str(error).split())
     if meaning is None:
         return LedgerError(f"the ledger {name} refused a statement: {said}")
+    if meaning == _MISWRITTEN:  # libpq quotes of it what may be a password
+        return LedgerUnavailable(f"the ledger {name} {meaning[0]}", fix=meaning[1])
     return LedgerUnavailable(f"the ledger {name} {meaning[0]} ({said})", fix=meaning[1])

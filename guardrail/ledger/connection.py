@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _ADDRESS: Final = re.compile(r"postgres(?:ql)?://")
-_SECRET: Final = re.compile(r"(?<=://)([^/@:]*):.*@|(?<=password=)[^&]*")
+_SECRET: Final = re.compile(r"(?<=://)([^/@:]*):.*@|(?<=password=)[^&]*", re.IGNORECASE)
 
 Dialect = Literal["sqlite", "postgresql"]
 """How SQLAlchemy calls them."""

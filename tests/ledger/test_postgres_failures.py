@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from guardrail.admission import Settled, Ticket
 from guardrail.errors import LedgerError, LedgerUnavailable
 from guardrail.ledger import Ledger
+from guardrail.ledger.complaints import translate
 from guardrail.ledger.connection import shown
 from guardrail.ledger.places import database_at
 from guardrail.ledger.session import Session
@@ -214,8 +216,8 @@ def test_a_text_that_postgres_cannot_hold_is_refused_by_itself(address: str) -> 
         (("/ledger_", "/nothing_"), "does not exist .*createdb"),
         (("?host=", "?host=/no"), "cannot be reached .*start the server"),
         (("//owner@", "//nobody_here@"), "does not let this user in .*check user"),
-        (("?host=", "?sslmode=bogus&host="), "has an address that is not understood .*correct it"),
-        (("?host=", "?bogus=1&host="), "has an address that is not understood .*correct it"),
+        (("?host=", "?sslmode=bogus&host="), "has an address that is not understood.*correct it"),
+        (("?host=", "?bogus=1&host="), "has an address that is not understood.*correct it"),
     ],
 )
 def test_why_there_is_no_connection_is_said(address: str, change: tuple[str, str], why: str) -> None:
@@ -228,6 +230,27 @@ def test_a_database_with_other_tables_is_left_alone(address: str) -> None:
         owner(other, "CREATE TABLE mine (id int)")
         with pytest.raises(LedgerUnavailable, match="is not a ledger"):
             Ledger.open(other, key=KEY)
+
+
+@pytest.mark.parametrize("query", ["app:100%zz-hunter2@127.0.0.1:1/db", "127.0.0.1:1/db?password=a&hunter2"])
+def test_of_an_address_that_is_not_understood_nothing_is_quoted(query: str) -> None:
+    with pytest.raises(LedgerUnavailable, match="has an address that is not understood") as refused:
+        Ledger.open(f"postgresql://{query}", key=KEY)
+    assert "%zz" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("consuming input failed: SSL connection has been closed unexpectedly", "start the server"),
+        ("SSL SYSCALL error: EOF detected", "start the server"),
+        ("SSL error: unexpected eof while reading", "start the server"),
+        ("SSL error: certificate verify failed", "sslrootcert"),
+        ("server does not support SSL, but SSL was required", "sslrootcert"),
+    ],
+)
+def test_a_lost_connection_is_no_matter_of_certificates(said: str, read: str) -> None:
+    assert read in translate(psycopg.OperationalError(said), "x").fix
 
 
 def test_passwords_are_not_shown() -> None:

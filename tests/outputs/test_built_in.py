@@ -273,6 +273,11 @@ def test_an_output_that_takes_too_many_steps_could_not_be_looked_at():
     assert answer == Answer(verdict="error", message="to look at it takes more than 100,000 steps")
 
 
+def test_a_fault_that_was_found_counts_whatever_an_output_is_padded_with():
+    answer = JsonSchema({"items": {"type": "integer"}}).look(Output.of(["x"] + [1] * 110_000))
+    assert (answer.verdict, answer.findings) == ("fail", (Finding(kind="type", at="/0"),))
+
+
 def test_a_schema_that_refers_to_another_one_fetches_nothing():
     with (
         RegistryStandIn() as server,

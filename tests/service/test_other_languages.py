@@ -184,6 +184,16 @@ def test_what_is_denied_does_not_run(bank: Bank, tmp_path: Path) -> None:
     assert invoice.payments == []
 
 
+def test_an_invoice_is_not_paid_again_with_another_amount_nor_by_one_below_0(
+    bank: Bank, tmp_path: Path
+) -> None:
+    invoice = Invoice(tmp_path)
+    assert bank.pay(invoice, -7)[0] in (1, 2)
+    assert bank.pay(invoice, 7) == (0, 'returned {"paid":7}')
+    assert bank.pay(invoice, 8) == (1, "denied DENIED (nothing was executed): pay amount=8 to=bob")
+    assert invoice.payments == ["7 to bob"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said", "payments"),
     [

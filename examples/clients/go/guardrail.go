@@ -99,14 +99,17 @@ func (g *Guardrail) propose(ctx context.Context, call Call, until time.Time) (St
 func (g *Guardrail) perform(ctx context.Context, admitted Standing, tool Tool) outcome {
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	every := seconds(max(1, admitted.LeaseSeconds/3))
 	go func() {
 		path, body := "/v1/calls/"+admitted.Call+"/lease", fmt.Appendf(nil, `{"lease": %q}`, admitted.Lease)
 		for {
 			select {
 			case <-renewing.Done():
 				return
-			case <-time.After(seconds(admitted.LeaseSeconds / 3)):
-				g.once(renewing, path, body) // one that fails is no harm: the next may not
+			case <-time.After(every):
+				asking, enough := context.WithTimeout(renewing, every)
+				g.once(asking, path, body) // one that fails is no harm: the next may not
+				enough()
 			}
 		}
 	}()

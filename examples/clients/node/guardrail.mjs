@@ -30,7 +30,8 @@ export class Guardrail {
   /**
    * Run a tool for a call, once, whoever asks for an equal call and however often.
    *
-   * `run` and `call` are the idempotency key: take them from what is to be done, not from when it is tried. `tool` gets
+   * `run` and `call` are the idempotency key: take them from what is to be done, not from when it is tried
+   * (other arguments are another call all the same). `tool` gets
    * the arguments that were judged. The answer is the call's standing: only where its `state` is `returned` is there a
    * `result`; otherwise its `text` says why not.
    */
@@ -61,7 +62,7 @@ export class Guardrail {
   /** Run the tool under its lease, and say how that ended. */
   async #perform({ call, arguments: args, lease, lease_seconds }, tool) {
     const renew = () => this.#once(`/v1/calls/${call}/lease`, { lease }); // one that fails is no harm: the next may not
-    const renewing = setInterval(renew, (lease_seconds * 1000) / 3);
+    const renewing = setInterval(renew, Math.max(1000, (lease_seconds * 1000) / 3));
     try {
       return { how: "returned", result: (await tool(args)) ?? null };
     } catch (error) {

@@ -4,6 +4,10 @@ import { open } from "node:fs/promises";
 import { Guardrail, NotStarted, Unavailable } from "./guardrail.mjs";
 
 const [invoice, amount, to] = process.argv.slice(2);
+if (process.argv.length !== 5 || !/^\d+$/.test(amount)) {
+  console.error("node pay.mjs INVOICE AMOUNT TO");
+  process.exit(2);
+}
 const { GUARDRAIL_URL: url = "http://127.0.0.1:8470", GUARDRAIL_TOKEN: token, PAYMENTS: payments = "payments.txt" } = process.env;
 const guardrail = new Guardrail(url, token, { patience: Number(process.env.GUARDRAIL_PATIENCE ?? 600) });
 

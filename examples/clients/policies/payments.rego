@@ -1,11 +1,14 @@
 # METADATA
 # title: Small payments run, larger ones are decided by people, very large ones are denied
-# description: An amount that is no number is neither small nor large, and is denied.
+# description: An amount that is no number above 0 is neither small nor large, and is denied.
 package guardrail.rules.payments
 
 amount := input.arguments.amount if is_number(input.arguments.amount)
 
-small if amount <= 100
+small if {
+	amount > 0
+	amount <= 100
+}
 
 large if {
 	amount > 100
@@ -24,7 +27,7 @@ ask contains {"rule": "payments.large", "message": "payments over 100 are decide
 
 deny contains {
 	"rule": "payments.too_large",
-	"message": "payments over 1000 are made elsewhere",
+	"message": "only amounts above 0 and up to 1000 are paid here",
 	"fix": "pay at most 1000",
 } if {
 	input.tool.name == "pay"
